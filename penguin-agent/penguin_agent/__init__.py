@@ -1,0 +1,1 @@
+"""The agent: collects posture on a device, hands it in, and acts on signed orders."""

@@ -1,0 +1,1 @@
+"""Running plugins: what, when, and within which bounds."""

@@ -1,0 +1,1 @@
+"""Readers for what Linux tools and files print, shared by plugins."""

@@ -1,0 +1,1 @@
+"""The server: stores what devices report, judges it, and serves operators."""

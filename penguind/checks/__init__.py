@@ -1,0 +1,1 @@
+"""The shipped checks, one YAML file each."""

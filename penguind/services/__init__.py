@@ -1,0 +1,1 @@
+"""The gRPC services: read the request, call one thing, convert, return."""

@@ -1,0 +1,1 @@
+"""Everything that talks to MongoDB, one class for each collection."""

@@ -1,0 +1,1 @@
+"""What all three programs agree on; also the import path of the plugin API."""

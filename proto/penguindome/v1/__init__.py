@@ -1,0 +1,1 @@
+"""The protocol between PenguinDome's three programs, generated from the .proto files beside."""
