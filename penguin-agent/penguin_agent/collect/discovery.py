@@ -1,0 +1,122 @@
+"""Find the plugins of this device: the shipped tree, and root's own local folder.
+
+Trust: whatever is found here runs with the agent's rights. Each folder and file must belong to root
+or to the agent's own user and be writable by nobody else; what is refused is named, not passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from penguin_agent.collect.runner import PluginSpec
+from penguindome.reports import valid_plugin_name
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Plugins sorted by name, and (name, reason) of everything that looked like one but is not."""
+
+    plugins: tuple[PluginSpec, ...]
+    problems: tuple[tuple[str, str], ...]
+
+
+def find_plugins(
+    shipped: Path, local: Path, *, deadline: timedelta = timedelta(seconds=60)
+) -> Discovery:
+    """Return the plugins of both folders; a shipped plugin wins over a local one of its name."""
+    plugins: dict[str, PluginSpec] = {}
+    problems: list[tuple[str, str]] = []
+    for folder, is_local in ((shipped, False), (local, True)):
+        reason = _folder_problem(folder, needed=not is_local)
+        if reason:
+            problems.append((str(folder), reason))
+            continue
+        for path in _candidates(folder):
+            name = plugin_name(path)
+            reason = _file_problem(path) or _name_problem(name, plugins)
+            if reason:
+                problems.append((path.name, reason))
+            else:
+                plugins[name] = PluginSpec(name, path, local=is_local, deadline=deadline)
+    return Discovery(tuple(plugins[name] for name in sorted(plugins)), tuple(problems))
+
+
+def plugin_name(path: Path) -> str:
+    """Return the key of a plugin's output: the file's name without its last ending."""
+    return path.stem
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Return the executables of a folder that mean to be plugins, sorted."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    paths = [folder / name for name in names if not _is_passed_over(name)]
+    return [path for path in paths if not path.is_dir() and os.access(path, os.X_OK)]
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name.endswith("~") or name == "__init__.py"
+
+
+def _folder_problem(folder: Path, *, needed: bool) -> str:
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return "the folder of the shipped plugins is missing" if needed else ""
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISDIR(status.st_mode):
+        return "is not a folder (a link is not followed)"
+    return _owner_problem(status) or _parents_problem(folder)
+
+
+def _parents_problem(folder: Path) -> str:
+    """Return who else could put another folder in this one's place, "" for nobody."""
+    for parent in folder.absolute().parents:
+        status = parent.stat()
+        sticky = status.st_mode & stat.S_ISVTX
+        if problem := _owner_problem(status):
+            if not sticky or status.st_uid not in (0, os.geteuid()):
+                return f"its parent {parent} {problem}"
+    return ""
+
+
+def _file_problem(path: Path) -> str:
+    """Return why a file may not run, "" when it may.
+
+    A link is followed only if its target is in the same folder, so that a local plugin cannot be a
+    link to a file that somebody else owns.
+    """
+    try:
+        if path.is_symlink() and path.resolve(strict=True).parent != path.parent.resolve():
+            return "is a link that leaves its folder"
+        status = path.stat()
+    except (OSError, RuntimeError) as error:
+        return f"cannot be read: {error}"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    return _owner_problem(status)
+
+
+def _owner_problem(status: os.stat_result) -> str:
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to user {status.st_uid}, not to root; chown root it"
+    if status.st_mode & _OTHERS_WRITE:
+        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o}); chmod go-w it"
+    return ""
+
+
+def _name_problem(name: str, taken: dict[str, PluginSpec]) -> str:
+    if not valid_plugin_name(name):
+        return "its name is not one of letters, digits, _ and -, at most 64"
+    if name in taken:
+        return f"has the name of {taken[name].path}, which is used instead"
+    return ""

@@ -1,0 +1,132 @@
+"""Find and end all the processes that one plugin started, also those that left its group.
+
+A plugin runs in its own session. A process belongs to it when it is in that session or group, when
+its parent does, or when it carries the plugin's name and folder in the environment it was started
+with (a daemon that forked twice and called setsid). Identity is pid and start time together, so that
+a pid which was given to somebody else meanwhile is never signalled.
+Source: proc(5), /proc/pid/stat and /proc/pid/environ.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of the process table; `started` is in clock ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int
+
+
+def parse_stat(text: str) -> Process | None:
+    """Return the process that a /proc/pid/stat line describes, None when it cannot be read.
+
+    The name in parentheses is the process's own choice: only what follows the last `)` counts.
+    """
+    head, found, tail = text.rpartition(")")
+    words = tail.split()
+    if not found or len(words) < 20:
+        return None
+    try:
+        return Process(
+            pid=int(head.split(" ", 1)[0]),
+            state=words[0],
+            parent=int(words[1]),
+            group=int(words[2]),
+            session=int(words[3]),
+            started=int(words[19]),
+        )
+    except ValueError:
+        return None
+
+
+def process_table(proc: Path = Path("/proc")) -> list[Process]:
+    """Return every process that is not a zombie."""
+    table = []
+    for name in os.listdir(proc):
+        if not name.isdecimal():
+            continue
+        with suppress(OSError):
+            process = parse_stat((proc / name / "stat").read_text(errors="replace"))
+            if process is not None and process.state not in "ZX":
+                table.append(process)
+    return table
+
+
+@dataclass(slots=True)
+class Family:
+    """The processes of one run of one plugin."""
+
+    leader: int
+    markers: frozenset[bytes]
+    proc: Path = Path("/proc")
+    _known: dict[int, int] = field(default_factory=dict)
+    _not_before: int = 0
+
+    def members(self, *, thorough: bool = False) -> list[Process]:
+        """Return the living members; `thorough` also asks strangers for the plugin's markers."""
+        table = process_table(self.proc)
+        found = {process.pid: process for process in table if self._is_ours(process)}
+        if thorough:
+            found |= {p.pid: p for p in table if p.pid not in found and self._is_marked(p)}
+        grown = True
+        while grown:
+            children = [p for p in table if p.parent in found and p.pid not in found]
+            found |= {process.pid: process for process in children}
+            grown = bool(children)
+        self._known |= {process.pid: process.started for process in found.values()}
+        leader = found.get(self.leader)
+        if leader is not None:
+            self._not_before = leader.started
+        return list(found.values())
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send every member a signal; return how many there were."""
+        members = self.members(thorough=True)
+        if any(process.group == self.leader for process in members):
+            # One call for the whole group: a fork bomb cannot outrun it.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.leader, number)
+        for process in members:
+            _signal_one(process, number, self.proc)
+        return len(members)
+
+    def _is_ours(self, process: Process) -> bool:
+        if self.leader in (process.pid, process.group, process.session):
+            return True
+        return self._known.get(process.pid) == process.started
+
+    def _is_marked(self, process: Process) -> bool:
+        if process.started < self._not_before or process.pid == os.getpid():
+            return False
+        try:
+            environ = (self.proc / str(process.pid) / "environ").read_bytes()
+        except OSError:
+            return False
+        return self.markers <= frozenset(environ.split(b"\0"))
+
+
+def _signal_one(process: Process, number: signal.Signals, proc: Path) -> None:
+    """Signal exactly that process: the handle is taken first, then its start time compared."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        now = parse_stat((proc / str(process.pid) / "stat").read_text(errors="replace"))
+        if now is not None and now.started == process.started:
+            signal.pidfd_send_signal(handle, number)
+    except OSError:
+        return
+    finally:
+        os.close(handle)

@@ -1,0 +1,119 @@
+"""Run one plugin under limits, and say what it printed or why that is no answer.
+
+Whatever a plugin does, the result is an Output: hanging, flooding, forking, ignoring TERM or leaving
+daemons behind ends with all its processes killed and one line that names the cause.
+
+Trust: a plugin is signed or root's own, yet its output often holds what users of the machine wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from logbook import Logger
+
+from penguin_agent.collect.child import Job, run_child
+from penguin_agent.collect.environment import plugin_environment
+from penguin_agent.collect.result import ABUSE, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from penguin_agent.collect.limits import RunLimits
+    from penguindome.reports import Output
+
+log = Logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSpec:
+    """A plugin as discovery found it; `local` means from the device's own folder."""
+
+    name: str
+    path: Path
+    local: bool = False
+    deadline: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """An output, and whether the plugin had to be stopped for what it did."""
+
+    output: Output
+    abused: bool = False
+
+
+class Runner(Protocol):
+    """How the collector runs a plugin: a child process now, a transient unit where systemd is."""
+
+    async def run(self, spec: PluginSpec) -> Ran:
+        """Run one plugin; never raises for what the plugin does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRunner:
+    """Run plugins as child processes, each in an empty folder of its own below `scratch`."""
+
+    limits: RunLimits
+    environment: Mapping[str, str]
+    scratch: Path
+    clock: Callable[[], datetime]
+
+    async def run(self, spec: PluginSpec) -> Ran:
+        """Run one plugin in a folder of its own, which is gone afterwards."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=self.scratch))
+        try:
+            return await _run(spec, self.limits, self.environment, folder, self.clock)
+        finally:
+            # A hostile plugin can fill its folder: away from the loop, and never an error.
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+async def run_plugin(
+    spec: PluginSpec,
+    *,
+    limits: RunLimits,
+    environment: Mapping[str, str],
+    scratch: Path,
+    clock: Callable[[], datetime],
+) -> Output:
+    """Run one plugin in the folder `scratch`; never raises for what the plugin does.
+
+    Args:
+        spec: what to run.
+        limits: how much of the machine it may use.
+        environment: variables common to all plugins; those not on the allow-list are dropped.
+        scratch: the plugin's working folder, private to this run.
+        clock: the time to write on the output.
+    """
+    return (await _run(spec, limits, environment, scratch, clock)).output
+
+
+async def _run(
+    spec: PluginSpec,
+    limits: RunLimits,
+    environment: Mapping[str, str],
+    folder: Path,
+    clock: Callable[[], datetime],
+) -> Ran:
+    job = Job(
+        argv=(*limits.wrapper(), str(spec.path)),
+        environment=plugin_environment(environment, spec.name),
+        folder=folder,
+        limits=limits,
+        deadline=spec.deadline,
+    )
+    ended = await run_child(job)
+    verdict = judge(ended, limits=limits, deadline=spec.deadline)
+    if verdict.reason:
+        log.warning("Plugin {}: {}", spec.name, verdict.reason)
+    return Ran(
+        verdict.output(spec.name, local=spec.local, now=clock()), abused=ended.cause in ABUSE
+    )
