@@ -1,7 +1,8 @@
 """Run plugins in parallel within a bound, and hand over what they found.
 
-Nothing a plugin does reaches the caller as an exception. A collection during which the machine began
-to go down is dropped whole; a plugin that had to be stopped several times in a row is benched.
+Nothing a plugin does reaches the caller as an exception. A collection during which the machine
+began to go down is dropped whole; a plugin that had to be stopped several times in a row is
+benched.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from penguin_agent.collect.runner import ChildRunner, PluginSpec, Ran, Runner
 from penguindome.durable import make_private_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from datetime import datetime
     from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Find the plugins of this device: the shipped tree, and root's own local folder.
 
-Trust: whatever is found here runs with the agent's rights. Each folder and file must belong to root
-or to the agent's own user and be writable by nobody else; what is refused is named, not passed over.
+Trust: whatever is found here runs with the agent's rights. Each folder and file must belong to
+root or to the agent's own user and be writable by nobody else; what is refused is named.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penguin_agent.collect.runner import PluginSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
 from penguindome.reports import valid_plugin_name
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -55,10 +58,9 @@ def plugin_name(path: Path) -> str:
 def _candidates(folder: Path) -> list[Path]:
     """Return the executables of a folder that mean to be plugins, sorted."""
     try:
-        names = sorted(os.listdir(folder))
+        paths = sorted(path for path in folder.iterdir() if not _is_passed_over(path.name))
     except OSError:
         return []
-    paths = [folder / name for name in names if not _is_passed_over(name)]
     return [path for path in paths if not path.is_dir() and os.access(path, os.X_OK)]
 
 
@@ -82,10 +84,10 @@ def _parents_problem(folder: Path) -> str:
     """Return who else could put another folder in this one's place, "" for nobody."""
     for parent in folder.absolute().parents:
         status = parent.stat()
-        sticky = status.st_mode & stat.S_ISVTX
+        if status.st_mode & stat.S_ISVTX and status.st_uid == 0:
+            continue  # /tmp: nobody else can rename what is ours
         if problem := _owner_problem(status):
-            if not sticky or status.st_uid not in (0, os.geteuid()):
-                return f"its parent {parent} {problem}"
+            return f"its parent {parent} {problem}"
     return ""
 
 

@@ -53,7 +53,7 @@ def prepare_bin_dir(directory: Path) -> None:
 
 
 def import_paths() -> tuple[str, ...]:
-    """Return the folders that hold our packages, for an interpreter that was told where they are."""
+    """Return the folders that hold our packages."""
     parents = (Path(module.__path__[0]).resolve().parent for module in (penguindome, penguin_agent))
     return tuple(dict.fromkeys(str(parent) for parent in parents))
 

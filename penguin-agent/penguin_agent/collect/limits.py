@@ -1,7 +1,7 @@
 """The limits a plugin runs under, and the wrapper programs that set them.
 
-Wrappers of util-linux and coreutils set limits and priority, since a process that uses gRPC must not
-run Python code between fork and exec. Source: prlimit(1) and ionice(1), util-linux 2.38.
+Wrappers of util-linux and coreutils set limits and priority, since a process that uses gRPC must
+not run Python code between fork and exec. Source: prlimit(1), ionice(1), util-linux 2.38.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A plugin runs in its own session. A process belongs to it when it is in that session or group, when
 its parent does, or when it carries the plugin's name and folder in the environment it was started
-with (a daemon that forked twice and called setsid). Identity is pid and start time together, so that
-a pid which was given to somebody else meanwhile is never signalled.
+with (a daemon that forked twice and called setsid). Identity is pid and start time together, so
+that a pid which was given to somebody else meanwhile is never signalled.
 Source: proc(5), /proc/pid/stat and /proc/pid/environ.
 """
 
@@ -53,7 +53,7 @@ def parse_stat(text: str) -> Process | None:
 def process_table(proc: Path = Path("/proc")) -> list[Process]:
     """Return every process that is not a zombie."""
     table = []
-    for name in os.listdir(proc):
+    for name in os.listdir(proc):  # noqa: PTH208 -- ten times a second: names are enough
         if not name.isdecimal():
             continue
         with suppress(OSError):

@@ -1,7 +1,7 @@
 """Run one plugin under limits, and say what it printed or why that is no answer.
 
-Whatever a plugin does, the result is an Output: hanging, flooding, forking, ignoring TERM or leaving
-daemons behind ends with all its processes killed and one line that names the cause.
+Whatever a plugin does, the result is an Output: hanging, flooding, forking, ignoring TERM or
+leaving daemons behind ends with all its processes killed and one line that names the cause.
 
 Trust: a plugin is signed or root's own, yet its output often holds what users of the machine wrote.
 """

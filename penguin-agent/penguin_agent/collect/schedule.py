@@ -46,7 +46,7 @@ class Schedule:
         self._ran: dict[str, float] = {}
 
     def interval(self, name: str) -> timedelta:
-        """Return how often a plugin runs: the device's word, then the server's, then the default."""
+        """Return how often a plugin runs: the device's word first, then the server's."""
         return self._own.get(name) or self._tuned.get(name) or self._interval
 
     def tune(
