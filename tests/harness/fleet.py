@@ -1,0 +1,140 @@
+"""A whole fleet on this machine: server, operators and devices in one short folder."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+import types
+from typing import Self
+
+import psutil
+
+from tests.harness.agent import PLUGINS, Agent
+from tests.harness.operator import Operator
+from tests.harness.process import wait_until
+from tests.harness.server import Server
+
+
+class Fleet:
+    """Everything of one story; leaving it ends every process and removes every file."""
+
+    def __init__(self, *, settings: str = "") -> None:
+        """Make the folder; nothing runs yet.
+
+        Args:
+            settings: TOML to append to the server's settings.
+
+        """
+        # Short, because names of Unix sockets are: 108 bytes.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pd"))
+        self.folder.chmod(0o711)
+        self.server = Server(self.folder / "s")
+        self.operators: list[Operator] = []
+        self.agents: list[Agent] = []
+        self._settings = settings
+
+    def __enter__(self) -> Self:
+        """Set up and start the server, and make the first operator."""
+        try:
+            self.server.setup(settings=self._settings)
+            self.server.start()
+            self.operator("alice", self.server.invitation)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        """End everything."""
+        self.close()
+
+    @property
+    def alice(self) -> Operator:
+        """Return the first operator."""
+        return self.operators[0]
+
+    def operator(self, name: str, invitation: pathlib.Path) -> Operator:
+        """Make an operator from an invitation's file."""
+        # As root the server writes it as its own user; the reader is root all the same.
+        made = Operator(self.folder / f"o-{name}")
+        self.operators.append(made)
+        made.init(invitation)
+        return made
+
+    def invite(self, name: str, *words: object) -> pathlib.Path:
+        """Invite a further operator from the server's own command line."""
+        line = self.server.run("operator", "invite", name, *words).strip().splitlines()[-1]
+        path = self.folder / f"invitation-{name}"
+        path.write_text(line + "\n", encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def device(
+        self,
+        *,
+        plugins: pathlib.Path = PLUGINS,
+        settings: str = "",
+        token: str | None = None,
+    ) -> Agent:
+        """Make a device; with a token it is enrolled and started too."""
+        agent = Agent(self.folder / f"a{len(self.agents)}", plugins=plugins, settings=settings)
+        self.agents.append(agent)
+        if token is not None:
+            agent.enroll(token)
+            agent.start()
+        return agent
+
+    def plugins(self, **scripts: str) -> pathlib.Path:
+        """Make a tree of plugins from scripts by name, for a device that runs nothing else."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="p", dir=self.folder))
+        folder.chmod(0o755)
+        for name, script in scripts.items():
+            (folder / name).write_text(script, encoding="utf-8")
+            (folder / name).chmod(0o755)
+        return folder
+
+    def shown(self, agent: Agent) -> dict:
+        """Return what the server knows of a device, as penguinctl shows it."""
+        return self.alice.json("device", "show", agent.device_id())
+
+    def wait_for_report(self, agent: Agent, seconds: float = 60) -> dict:
+        """Return what the server knows of a device once its first report is stored."""
+
+        def reported() -> dict | None:
+            shown = self.shown(agent)
+            return shown if shown.get("outputs") else None
+
+        assert agent.process is not None
+        found = agent.process.wait_until(reported, seconds, "no report reached the server")
+        assert isinstance(found, dict)
+        return found
+
+    def close(self) -> None:
+        """End every process, remove every file, and fail if anything is left."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            stack.callback(self._assert_nothing_runs)
+            for operator in self.operators:
+                stack.callback(operator.close)
+            stack.callback(self.server.stop)
+            for agent in self.agents:
+                stack.callback(agent.stop)
+
+    def _assert_nothing_runs(self) -> None:
+        """Fail if a process still works in this fleet's folder."""
+        wait_until(lambda: not self._running(), 10, f"still running: {self._running()}")
+
+    def _running(self) -> list[str]:
+        ours = str(self.folder) + os.sep
+        found = []
+        for process in psutil.process_iter(["pid", "cmdline", "status"]):
+            words = " ".join(process.info["cmdline"] or ())
+            if ours in words and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.info['pid']} {words}")
+        return found
