@@ -1,0 +1,148 @@
+"""The table that says who may call which RPC; nothing is served without a row.
+
+Roles gate the server's own calls only. What has power over a device is an operator's OpenPGP
+signature, which the device checks itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguindome.errors import Forbidden, PreconditionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ROLES = ("viewer", "operator", "shell", "admin", "keeper", "auditor")
+
+_READERS = frozenset({"viewer", "operator", "shell", "admin", "auditor"})
+_ACTORS = frozenset({"operator", "admin"})
+_ADMINS = frozenset({"admin"})
+_AUDITORS = frozenset({"auditor", "admin"})
+_ANY_OPERATOR = frozenset(ROLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method's rule.
+
+    `kinds` are the kinds of caller let in; `roles` are those of which an operator needs one.
+    `action` is the ledger's word for an administrative act, empty for everything else; `target`
+    and `details` name the request's fields that its ledger row repeats.
+    """
+
+    kinds: frozenset[str]
+    listener: str = "main"
+    roles: frozenset[str] = frozenset()
+    action: str = ""
+    target: str = ""
+    details: tuple[str, ...] = ()
+
+
+_DEVICE = Row(frozenset({"device"}))
+_APPLICANT = Row(frozenset({"applicant"}), listener="bootstrap")
+_AUTHENTICATED = Row(frozenset({"device", "operator"}), roles=_ANY_OPERATOR)
+
+
+def _read(roles: frozenset[str] = _READERS) -> Row:
+    return Row(frozenset({"operator"}), roles=roles)
+
+
+def _act(action: str, target: str, *details: str, roles: frozenset[str] = _ACTORS) -> Row:
+    return Row(frozenset({"operator"}), roles=roles, action=action, target=target, details=details)
+
+
+_OURS = {
+    "AgentService/CheckIn": _DEVICE,
+    "AgentService/SubmitReport": _DEVICE,
+    "AgentService/ListVerdicts": _DEVICE,
+    "BootstrapService/Begin": _APPLICANT,
+    "BootstrapService/GetTrustChain": _APPLICANT,
+    "BootstrapService/Enroll": _APPLICANT,
+    "BootstrapService/PollEnrollment": _APPLICANT,
+    "BootstrapService/RenewDevice": _APPLICANT,
+    "BootstrapService/RedeemInvitation": _APPLICANT,
+    "CheckService/ListChecks": _read(),
+    "CheckService/GetCheck": _read(),
+    "CheckService/TestCheck": _read(_ACTORS),
+    "DeviceService/ListDevices": _read(),
+    "DeviceService/GetDevice": _read(),
+    "DeviceService/ApproveDevice": _act("device.approve", "device_id"),
+    "DeviceService/RevokeDevice": _act("device.revoke", "device_id", "reason"),
+    "DeviceService/DeleteDevice": _act("device.delete", "device_id", roles=_ADMINS),
+    "DeviceService/LabelDevice": _act("device.label", "device_id", "add", "remove"),
+    "DeviceService/CollectDevice": _act("device.collect", "device_id", "plugins"),
+    "IssueService/ListIssues": _read(),
+    "IssueService/GetIssue": _read(),
+    "IssueService/AuditDevices": _act("issue.audit", "selectors"),
+    "IssueService/OpenIssue": _act("issue.open", "device_id", "name", "reason", "severity"),
+    "IssueService/CloseIssues": _act("issue.close", "issue_ids", "reason"),
+    "LedgerService/ListLedger": _read(_AUDITORS),
+    "LedgerService/GetLedgerHead": _read(_ANY_OPERATOR),
+    "ServerService/GetServerStatus": _read(),
+    "ServerService/GetSelf": _read(_ANY_OPERATOR),
+    "TokenService/CreateToken": _act(
+        "token.create", "", "max_uses", "ttl_seconds", "cidrs", "needs_approval", "labels", "note"
+    ),
+    "TokenService/ListTokens": _read(),
+    "TokenService/RevokeToken": _act("token.revoke", "token_id"),
+    "TrailService/ListTrail": _read(),
+    "TrustService/GetTrust": _read(_ANY_OPERATOR),
+    "TrustService/PublishTrust": _act("trust.publish", ""),
+}
+
+ACCESS: Mapping[str, Row] = {
+    **{f"/penguindome.v1.{name}": row for name, row in _OURS.items()},
+    "/grpc.health.v1.Health/Check": _AUTHENTICATED,
+    "/grpc.health.v1.Health/List": _AUTHENTICATED,
+    "/grpc.health.v1.Health/Watch": _AUTHENTICATED,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _AUTHENTICATED,
+}
+
+
+def check_table(served: Mapping[str, Iterable[str]], table: Mapping[str, Row] = ACCESS) -> None:
+    """Refuse to serve methods without a row, and rows without a method.
+
+    Args:
+        served: full method names by listener.
+        table: the access table.
+
+    Raises:
+        PreconditionFailed: naming every method and row that has no counterpart.
+    """
+    pairs = {(listener, method) for listener, methods in served.items() for method in methods}
+    rows = {(row.listener, method) for method, row in table.items()}
+    problems = [f"{method} is served on {where} without a row" for where, method in pairs - rows]
+    problems += [
+        f"{method} has a row but is not served on {where}" for where, method in rows - pairs
+    ]
+    if problems:
+        raise PreconditionFailed(
+            "the access table does not fit the services: " + "; ".join(sorted(problems)),
+            code="access-table",
+            remedy="this is an error in penguind itself; install a complete version",
+        )
+
+
+def permit(method: str, *, kind: str, roles: frozenset[str], listener: str) -> Row:
+    """Return the method's row if the caller may call it here.
+
+    Raises:
+        Forbidden: otherwise.
+    """
+    row = ACCESS.get(method)
+    if row is None or row.listener != listener or kind not in row.kinds:
+        raise Forbidden(
+            f"a caller of kind {kind} may not call this method",
+            code="not-permitted",
+            subject=method,
+        )
+    if kind == "operator" and not roles & row.roles:
+        raise Forbidden(
+            f"this needs one of the roles {', '.join(sorted(row.roles))}",
+            code="role-missing",
+            subject=method,
+            remedy="ask an administrator of the fleet for an invitation with the role",
+        )
+    return row

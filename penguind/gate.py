@@ -1,0 +1,194 @@
+"""The one interceptor: authenticate, authorise, write the ledger, call, map errors, log.
+
+Everything that every RPC needs happens here and nowhere else. An error of ours becomes a status
+and an ErrorDetail; anything unexpected becomes INTERNAL without details, logged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from penguind.access import Row, permit
+from penguind.caller import Caller, enter
+from penguind.peers import peer_address, throttle_key
+from penguind.store.database import database_errors
+from penguindome.error_wire import to_status
+from penguindome.errors import InternalError, PenguinDomeError
+from penguindome.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from penguind.guard import Guard
+    from penguind.identities import Identities
+    from penguind.ledger import Ledger
+    from penguind.throttle import Throttle
+
+log = logger("penguind.gate")
+
+_TEXT_KEPT = 500
+_ITEMS_KEPT = 100
+
+
+class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+    """What stands before each method of one listener.
+
+    `authenticate` returns the caller of a context or raises.
+    """
+
+    def __init__(
+        self,
+        listener: str,
+        authenticate: Callable[[Any], Awaitable[Caller]],
+        *,
+        identities: Identities,
+        ledger: Ledger,
+    ) -> None:
+        self._listener = listener
+        self._authenticate = authenticate
+        self._identities = identities
+        self._ledger = ledger
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Return the method's handler with the gate around it; None for an unknown method."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        if handler.request_streaming:
+            return self._streaming_requests(method, handler)
+        return self._single_request(method, handler)
+
+    def _single_request(self, method: str, handler: Any) -> Any:
+        inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        return make(
+            self._guarded(method, inner),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _streaming_requests(self, method: str, handler: Any) -> Any:
+        inner = handler.stream_stream if handler.response_streaming else handler.stream_unary
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        return make(
+            self._guarded(method, inner),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _guarded(self, method: str, inner: Any) -> Any:
+        async def guarded(request: Any, context: Any) -> Any:
+            started = time.monotonic()
+            try:
+                with database_errors():
+                    answer = await self._handle(method, inner, request, context)
+            except (grpc.aio.AbortError, asyncio.CancelledError):
+                raise
+            except Exception as error:  # noqa: BLE001 -- the one place that answers for all errors
+                await self._refuse(method, context, error)
+            else:
+                log.debug("{} took {:.1f} ms", method, (time.monotonic() - started) * 1000)
+                return answer
+
+        return guarded
+
+    async def _handle(self, method: str, inner: Any, request: Any, context: Any) -> Any:
+        who = await self._authenticate(context)
+        row = permit(method, kind=who.kind, roles=who.roles, listener=self._listener)
+        enter(who)
+        with self._identities.living(who):
+            if not row.action:
+                return await _call(inner, request, context)
+            return await self._recorded(row, who, inner, request, context)
+
+    async def _recorded(self, row: Row, who: Caller, inner: Any, request: Any, context: Any) -> Any:
+        """Call with a ledger row before the act, and one after it if it failed."""
+        target, details = _subject(row, request)
+        await self._ledger.append(who.actor, row.action, target, details)
+        log.info("{} did {} {}", who.actor, row.action, target)
+        try:
+            return await _call(inner, request, context)
+        except PenguinDomeError as error:
+            failure = {"code": error.code, "reason": error.reason[:_TEXT_KEPT]}
+            await self._ledger.append(who.actor, f"{row.action}.failed", target, failure)
+            raise
+        except Exception:
+            failure = {"code": "internal", "reason": "the server failed"}
+            await self._ledger.append(who.actor, f"{row.action}.failed", target, failure)
+            raise
+
+    async def _refuse(self, method: str, context: Any, error: Exception) -> None:
+        known = error if isinstance(error, PenguinDomeError) else self._fault(error)
+        if known is None:
+            log.error("{} failed unexpectedly", method)
+            known = InternalError(
+                "the server failed", remedy="look into the server's log, and report the error"
+            )
+        else:
+            log.info("{} from {} refused: {}", method, context.peer(), known.text())
+        status, message, trailing = to_status(known)
+        await context.abort(status, message, trailing)
+
+
+async def _call(inner: Any, request: Any, context: Any) -> Any:
+    if not inspect.isasyncgenfunction(inner):
+        return await inner(request, context)
+    async with contextlib.aclosing(inner(request, context)) as messages:
+        async for message in messages:
+            await context.write(message)
+    return None
+
+
+def _subject(row: Row, request: Any) -> tuple[str, dict[str, Any]]:
+    """Return what the ledger row repeats of a request, bounded."""
+    target = _value(getattr(request, row.target)) if row.target else ""
+    text = target if isinstance(target, str) else " ".join(map(str, target))
+    return text[:_TEXT_KEPT], {name: _value(getattr(request, name)) for name in row.details}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_TEXT_KEPT]
+    if isinstance(value, bool | int):
+        return value
+    return [str(item)[:_TEXT_KEPT] for item in list(value)[:_ITEMS_KEPT]]
+
+
+def certified(guard: Guard) -> Callable[[Any], Awaitable[Caller]]:
+    """Return how the main listener authenticates: by certificate."""
+
+    async def authenticate(context: Any) -> Caller:
+        return await guard.authenticate(context.auth_context(), context.peer())
+
+    return authenticate
+
+
+def throttled(
+    throttle: Throttle, clock: Callable[[], datetime]
+) -> Callable[[Any], Awaitable[Caller]]:
+    """Return how the bootstrap listener takes callers: by address, so many a minute."""
+
+    async def authenticate(context: Any) -> Caller:
+        address = peer_address(context.peer())
+        throttle.take(throttle_key(address), clock())
+        name = "unknown" if address is None else str(address)
+        return Caller(kind="applicant", name=name, roles=frozenset(), peer=context.peer())
+
+    return authenticate

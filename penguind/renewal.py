@@ -1,0 +1,97 @@
+"""Renewing device certificates, early or long after they expired, by proof of possession.
+
+Every renewal takes this one way, so that the late one cannot rot. A new key is accepted beside
+the recorded one until its first use, so that a crash on either side leaves a usable identity.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penguind.domain.enrollment import Outcome
+from penguind.possession import not_proven, prover
+from penguindome import certs
+from penguindome.errors import Forbidden
+from penguindome.logs import logger
+from penguindome.possession import renew_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from penguind.authority import Authority
+    from penguind.domain.device import Device
+    from penguind.identities import Identities
+    from penguind.nonces import Nonces
+    from penguind.store.devices import DeviceStore
+
+log = logger("penguind.renewal")
+
+
+class Renewal:
+    """Replaces device certificates."""
+
+    def __init__(
+        self,
+        *,
+        devices: DeviceStore,
+        identities: Identities,
+        authority: Authority,
+        nonces: Nonces,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._devices = devices
+        self._identities = identities
+        self._authority = authority
+        self._nonces = nonces
+        self._clock = clock
+
+    async def renew(self, nonce: bytes, device_id: str, csr: bytes, signature: bytes) -> Outcome:
+        """Return a fresh certificate for the request's key.
+
+        Raises:
+            Unauthenticated: nonce or signature is wrong, or there is no such device.
+            InvalidInput: the request's key is not acceptable.
+            Forbidden: the device is revoked.
+        """
+        now = self._clock()
+        self._nonces.use(nonce, now)
+        device = await self._devices.get(device_id)
+        if device is None:
+            raise not_proven()
+        proven = prover(device.keys(), renew_bytes(nonce, device_id, csr), signature)
+        spki = certs.csr_spki(csr)
+        if device.state == "revoked":
+            raise _revoked(device_id)
+        if device.state == "active" and device.dormant(now):
+            log.info("Device {} was silent for too long, it has to be approved again", device_id)
+            await self._devices.suspend_dormant(device_id)
+            self._identities.end("device", device_id)
+            return Outcome("pending", device_id)
+        if device.state == "pending":
+            return Outcome("pending", device_id)
+        return await self._renewed(device, proven, spki, now)
+
+    async def _renewed(self, device: Device, proven: bytes, spki: bytes, now: datetime) -> Outcome:
+        """Record the new certificate, then hand it out."""
+        device_id = device.device_id
+        if proven == device.pending_spki:
+            await self._identities.promote_key(device_id, proven)
+        issued = self._authority.issue("device", device_id, spki, now)
+        pending = None if spki == proven else spki
+        if not await self._devices.add_certificate(
+            device_id, issued.serial, issued.expires_time, pending
+        ):
+            raise _revoked(device_id)
+        self._identities.forget("device", device_id)
+        log.info("Device {} renewed until {:%Y-%m-%d}", device_id, issued.expires_time)
+        return Outcome("active", device_id, issued.certificate, device.approval)
+
+
+def _revoked(device_id: str) -> Forbidden:
+    return Forbidden(
+        "the device is revoked",
+        code="revoked",
+        subject=device_id,
+        remedy="enroll again with a new token",
+    )

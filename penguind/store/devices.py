@@ -1,0 +1,191 @@
+"""The devices' collection."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from penguind.domain.device import Approval, Device, DeviceState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from penguind.store.database import Database
+
+_SERIALS_KEPT = 16
+
+
+class DeviceStore:
+    """Devices by id."""
+
+    def __init__(self, database: Database) -> None:
+        self._devices = database.db["devices"]
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        await self._devices.create_index("hostname")
+        await self._devices.create_index("state")
+        await self._devices.create_index([("token_id", 1), ("csr_hash", 1)])
+        await self._devices.create_index("revoked_time", sparse=True)
+
+    async def insert(self, device: Device) -> bool:
+        """Store a new device; False if the id exists already."""
+        try:
+            await self._devices.insert_one(_document(device))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def get(self, device_id: str) -> Device | None:
+        """Return the device, or None."""
+        found = await self._devices.find_one({"_id": device_id})
+        return None if found is None else _device(found)
+
+    async def find(
+        self,
+        *,
+        states: Collection[DeviceState] = ("pending", "active"),
+        device_ids: Collection[str] | None = None,
+    ) -> list[Device]:
+        """Return devices by hostname, then id; `device_ids` narrows them."""
+        query: dict[str, Any] = {"state": {"$in": sorted(states)}}
+        if device_ids is not None:
+            query["_id"] = {"$in": sorted(device_ids)}
+        cursor = self._devices.find(query).sort([("hostname", 1), ("_id", 1)])
+        return [_device(found) async for found in cursor]
+
+    async def with_hints(self, hints: Mapping[str, bytes]) -> list[Device]:
+        """Return devices, in any state, that share a hardware hint; kinds were checked before."""
+        alternatives = [{f"hints.{kind}": value} for kind, value in sorted(hints.items())]
+        if not alternatives:
+            return []
+        return [_device(found) async for found in self._devices.find({"$or": alternatives})]
+
+    async def count_by_state(self) -> dict[str, int]:
+        """Return the number of devices by state."""
+        pipeline = [{"$group": {"_id": "$state", "n": {"$sum": 1}}}]
+        cursor = await self._devices.aggregate(pipeline)
+        return {found["_id"]: found["n"] async for found in cursor}
+
+    async def add_certificate(
+        self, device_id: str, serial: str, expires_time: datetime, pending_spki: bytes | None
+    ) -> bool:
+        """Record a certificate of an active device before it is handed out.
+
+        A `pending_spki` is accepted beside the recorded key until it is used first.
+        """
+        change: dict[str, Any] = {
+            "$push": {"serials": {"$each": [serial], "$slice": -_SERIALS_KEPT}},
+            "$set": {"certificate_expires_time": expires_time},
+        }
+        if pending_spki is not None:
+            change["$set"]["pending_spki"] = pending_spki
+        result = await self._devices.update_one({"_id": device_id, "state": "active"}, change)
+        return result.matched_count == 1
+
+    async def promote_key(self, device_id: str, spki: bytes, fingerprint: str) -> None:
+        """Make the pending key the device's only one, at its first use."""
+        await self._devices.update_one(
+            {"_id": device_id, "pending_spki": spki},
+            {"$set": {"spki": spki, "fingerprint": fingerprint}, "$unset": {"pending_spki": ""}},
+        )
+
+    async def activate(self, device_id: str, by: str, approval: Approval, now: datetime) -> bool:
+        """Let a pending device in; False if it is not pending any more."""
+        change = {
+            "state": "active",
+            "approved_by": by,
+            "approval": _approval_document(approval),
+            "last_seen_time": now,
+        }
+        result = await self._devices.update_one(
+            {"_id": device_id, "state": "pending"}, {"$set": change}
+        )
+        return result.matched_count == 1
+
+    async def suspend_dormant(self, device_id: str) -> None:
+        """Make an active device wait for a new approval."""
+        await self._devices.update_one(
+            {"_id": device_id, "state": "active"}, {"$set": {"state": "pending"}}
+        )
+
+    async def revoke(self, device_id: str, reason: str, now: datetime) -> Device | None:
+        """End a device's identity; returns it as it is now, None if there is none."""
+        await self._devices.update_one(
+            {"_id": device_id, "state": {"$ne": "revoked"}},
+            {"$set": {"state": "revoked", "revoked_time": now, "revoked_reason": reason}},
+        )
+        return await self.get(device_id)
+
+    async def revoked_since(self, time: datetime) -> list[str]:
+        """Return ids of devices that were revoked at or after a time."""
+        cursor = self._devices.find({"revoked_time": {"$gte": time}}, {"_id": 1})
+        return [found["_id"] async for found in cursor]
+
+    async def delete(self, device_id: str) -> bool:
+        """Remove a revoked device; False if there is none."""
+        result = await self._devices.delete_one({"_id": device_id, "state": "revoked"})
+        return result.deleted_count == 1
+
+    async def label(
+        self, device_id: str, add: Iterable[str], remove: Iterable[str]
+    ) -> tuple[str, ...] | None:
+        """Change labels; returns all of them, sorted, or None if there is no such device."""
+        kept = {"$setDifference": ["$labels", sorted(remove)]}
+        change = {"$sortArray": {"input": {"$setUnion": [kept, sorted(add)]}, "sortBy": 1}}
+        found = await self._devices.find_one_and_update(
+            {"_id": device_id},
+            [{"$set": {"labels": change}}],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if found is None else tuple(found["labels"])
+
+    async def seen(self, device_id: str, now: datetime, **facts: str | int) -> None:
+        """Record a sign of life.
+
+        `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms.
+        """
+        await self._devices.update_one(
+            {"_id": device_id}, {"$set": {**facts, "last_seen_time": now}}
+        )
+
+    async def seen_many(self, device_ids: Sequence[str], now: datetime) -> None:
+        """Record a sign of life of several devices."""
+        await self._devices.update_many(
+            {"_id": {"$in": list(device_ids)}}, {"$set": {"last_seen_time": now}}
+        )
+
+
+def _approval_document(approval: Approval) -> dict[str, Any]:
+    return {**asdict(approval), "signatures": list(approval.signatures)}
+
+
+def _document(device: Device) -> dict[str, Any]:
+    document = {name: value for name, value in asdict(device).items() if value is not None}
+    document["_id"] = document.pop("device_id")
+    document["serials"] = list(device.serials)
+    document["labels"] = sorted(device.labels)
+    document["hints"] = dict(device.hints)
+    if device.approval is not None:
+        document["approval"] = _approval_document(device.approval)
+    return document
+
+
+def _device(found: Mapping[str, Any]) -> Device:
+    values = {**found, "device_id": found["_id"]}
+    del values["_id"]
+    approval = found.get("approval")
+    values["hints"] = {kind: bytes(value) for kind, value in found.get("hints", {}).items()}
+    values["serials"] = tuple(found.get("serials", ()))
+    values["labels"] = tuple(found.get("labels", ()))
+    values["approval"] = None if approval is None else _approval(approval)
+    known = {name: values[name] for name in Device.__slots__ if name in values}
+    return Device(**cast("dict[str, Any]", known))
+
+
+def _approval(found: Mapping[str, Any]) -> Approval:
+    return Approval(found["kind"], bytes(found["payload"]), tuple(map(bytes, found["signatures"])))

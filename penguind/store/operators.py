@@ -1,0 +1,46 @@
+"""The operators' collection."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from penguind.domain.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penguind.store.database import Database
+
+
+class OperatorStore:
+    """Operators by name."""
+
+    def __init__(self, database: Database) -> None:
+        self._operators = database.db["operators"]
+
+    async def prepare(self) -> None:
+        """Nothing to index: operators are few and looked up by name."""
+
+    async def get(self, name: str) -> Operator | None:
+        """Return the operator, or None."""
+        found = await self._operators.find_one({"_id": name})
+        return None if found is None else _operator(found)
+
+    async def put(self, operator: Operator) -> None:
+        """Store an operator; one of the same name, with its certificates, is replaced."""
+        document = {**asdict(operator), "_id": operator.name}
+        del document["name"]
+        document["roles"], document["serials"] = list(operator.roles), list(operator.serials)
+        await self._operators.replace_one({"_id": operator.name}, document, upsert=True)
+
+    async def count(self) -> int:
+        """Return how many operators there are."""
+        return int(await self._operators.count_documents({}))
+
+
+def _operator(found: Mapping[str, Any]) -> Operator:
+    values = {name: found[name] for name in Operator.__slots__ if name in found}
+    values["spki"] = bytes(found["spki"])
+    values["roles"], values["serials"] = tuple(found["roles"]), tuple(found["serials"])
+    return Operator(name=found["_id"], **values)

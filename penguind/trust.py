@@ -1,0 +1,99 @@
+"""The fleet's trust document as the server keeps it: checked like a device would, never written.
+
+Version 1 stands for itself, and only while there is none; every later version follows the root
+rule, by the signatures that the version before and its own demand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penguindome import trust as rules
+from penguindome.errors import AlreadyExists, Forbidden, PreconditionFailed
+from penguindome.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from penguind.store.trust import TrustStore
+    from penguindome.envelope import Envelope
+    from penguindome.trust import TrustDocument
+
+log = logger("penguind.trust")
+
+
+class Trust:
+    """The chain of trust documents. `published` is told each new version."""
+
+    def __init__(
+        self,
+        store: TrustStore,
+        fleet: str,
+        clock: Callable[[], datetime],
+        published: Sequence[Callable[[int], None]] = (),
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._clock = clock
+        self._published = published
+        self._current: TrustDocument | None = None
+
+    async def current(self) -> TrustDocument | None:
+        """Return the newest version, None before the first operator made one."""
+        newest = await self._store.after(self._current.version if self._current else 0)
+        if newest:
+            self._current = rules.from_payload(newest[-1][1].payload)
+        return self._current
+
+    async def required(self) -> TrustDocument:
+        """Return the newest version.
+
+        Raises:
+            PreconditionFailed: there is none yet.
+        """
+        document = await self.current()
+        if document is None:
+            raise PreconditionFailed(
+                "the fleet has no trust document yet",
+                code="no-trust",
+                remedy="the first operator makes it: penguinctl init",
+            )
+        return document
+
+    async def chain(self, after: int) -> list[tuple[int, Envelope]]:
+        """Return versions and signed documents after a version, oldest first."""
+        return await self._store.after(after)
+
+    async def hash(self) -> bytes:
+        """Return the newest document's hash, empty if there is none."""
+        newest = await self._store.after(0)
+        return rules.document_hash(newest[-1][1].payload) if newest else b""
+
+    async def publish(self, envelope: Envelope) -> int:
+        """Store the next version and return its number.
+
+        Raises:
+            Forbidden: the signatures do not suffice, or it is another fleet's.
+            AlreadyExists: the version exists.
+        """
+        now = self._clock()
+        current = await self.current()
+        document = await asyncio.to_thread(_checked, current, envelope, now)
+        if document.fleet != self._fleet:
+            raise Forbidden("the trust document is another fleet's", code="other-fleet")
+        if not await self._store.insert(document.version, envelope):
+            raise AlreadyExists(f"version {document.version} exists already", subject="trust")
+        self._current = document
+        log.info("Trust document {} is published", document.version)
+        for told in self._published:
+            told(document.version)
+        return document.version
+
+
+def _checked(current: TrustDocument | None, envelope: Envelope, now: datetime) -> TrustDocument:
+    if current is None:
+        pinned = rules.document_hash(envelope.payload)
+        return rules.accept_first(envelope, pinned_hash=pinned, now=now)
+    return rules.accept_next(current, envelope, now)
