@@ -1,0 +1,214 @@
+"""Open the database with our guarantees, and turn its failures into our errors.
+
+Whatever a URI says, writes are acknowledged by a journaled majority and reads see only what a
+majority holds: an acknowledged report must survive the loss of any one machine.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pymongo
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
+
+from penguindome.errors import InternalError, InvalidInput, PreconditionFailed, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from pymongo.asynchronous.client_session import AsyncClientSession
+    from pymongo.asynchronous.database import AsyncDatabase
+
+Document = dict[str, Any]
+Result = TypeVar("Result")
+
+# MongoDB 6.0: https://github.com/mongodb/specifications, wire version table.
+_OLDEST_WIRE_VERSION = 17
+_RETRY_AFTER_SECONDS = 10
+_SELECTION_MILLISECONDS = 30_000
+_AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
+_TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
+_AUTHENTICATION_CODES = frozenset({13, 18})
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database.
+
+    Attributes:
+        client: the connection pool; close it through `close`.
+        db: the database with our read and write concerns.
+    """
+
+    client: AsyncMongoClient[Document]
+    db: AsyncDatabase[Document]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.close()
+
+    async def transaction(
+        self, work: Callable[[AsyncClientSession], Awaitable[Result]], *, seconds: float
+    ) -> Result:
+        """Run `work` in a transaction, again from the start after a transient error.
+
+        Args:
+            work: gets the session that it must pass to every operation.
+            seconds: when to give up.
+
+        Raises:
+            Unavailable: the database is away; whether the work was committed is then unknown.
+            InvalidInput: a document is too large, or is none.
+        """
+        with database_errors(), pymongo.timeout(seconds):
+            async with self.client.start_session() as session:
+                return await session.with_transaction(work)
+
+
+async def open_database(
+    uri: str,
+    name: str,
+    *,
+    username: str = "",
+    password: str = "",
+    tls_ca: Path | None = None,
+    selection_milliseconds: int = _SELECTION_MILLISECONDS,
+) -> Database:
+    """Connect, and refuse a server that cannot keep our promises.
+
+    Args:
+        uri: `mongodb://…` or `mongodb+srv://…`.
+        name: the database's name.
+        username: empty for what the URI says.
+        password: belongs to `username`.
+        tls_ca: the authority of the server's certificate, which switches TLS on.
+        selection_milliseconds: how long to look for a primary.
+
+    Raises:
+        InvalidInput: the URI is none.
+        PreconditionFailed: too old, no replica set, or the login is refused.
+        Unavailable: nobody answers.
+    """
+    options: dict[str, Any] = {"username": username, "password": password} if username else {}
+    if tls_ca is not None:
+        options |= {"tls": True, "tlsCAFile": str(tls_ca)}
+    try:
+        client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            appname="penguind",
+            w="majority",
+            journal=True,
+            readConcernLevel="majority",
+            retryWrites=True,
+            retryReads=True,
+            tz_aware=True,
+            uuidRepresentation="standard",
+            serverSelectionTimeoutMS=selection_milliseconds,
+            **options,
+        )
+    except (ConfigurationError, ValueError, TypeError, OSError) as error:
+        raise InvalidInput(
+            f"the database's address is not usable: {error}",
+            subject="database.uri",
+            remedy="mongodb://HOST[:PORT],…/?replicaSet=NAME",
+        ) from None
+    try:
+        with database_errors():
+            _check_server(await client.admin.command("hello"))
+            await client[name].command("ping")
+    except BaseException:
+        await client.close()
+        raise
+    db = client.get_database(
+        name,
+        codec_options=CodecOptions(tz_aware=True),
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=pymongo.WriteConcern(w="majority", j=True),
+    )
+    return Database(client=client, db=db)
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn the driver's errors into ours.
+
+    Raises:
+        Unavailable: the database is away, or elects a primary.
+        InvalidInput: a document is too large, or holds what BSON cannot.
+        PreconditionFailed: our login is refused.
+        InternalError: anything else, which is a bug of ours.
+    """
+    try:
+        yield
+    except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:
+        raise InvalidInput(f"the database cannot hold this: {error}"[:300]) from error
+    except PyMongoError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: PyMongoError) -> Unavailable | InvalidInput | PreconditionFailed | Exception:
+    code = _code(error)
+    if code in _AUTHENTICATION_CODES:
+        return PreconditionFailed(
+            "the database refuses our login",
+            subject="database",
+            remedy="check database.username, database.password_file and the user's roles",
+        )
+    if code in _TOO_LARGE_CODES:
+        return InvalidInput("this is too large for the database")
+    # A client that is closing answers InvalidOperation; a moment later somebody else serves.
+    if _is_away(error) or isinstance(error, InvalidOperation):
+        return Unavailable(
+            "the database does not answer",
+            subject="database",
+            remedy="try again; if it stays away, look at the server's log",
+            retry_after_seconds=_RETRY_AFTER_SECONDS,
+        )
+    return InternalError(f"the database refused an operation: {error}"[:500])
+
+
+def _is_away(error: PyMongoError) -> bool:
+    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+    return (
+        isinstance(error, _AWAY)
+        or error.timeout
+        or any(error.has_error_label(label) for label in labels)
+    )
+
+
+def _code(error: PyMongoError) -> int | None:
+    if isinstance(error, BulkWriteError):
+        failures = (error.details or {}).get("writeErrors") or [{}]
+        code = failures[0].get("code")
+        return code if isinstance(code, int) else None
+    return error.code if isinstance(error, OperationFailure) else None
+
+
+def _check_server(hello: Mapping[str, Any]) -> None:
+    if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
+        raise PreconditionFailed(
+            "this MongoDB is too old", subject="database", remedy="use MongoDB 6.0 or newer"
+        )
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise PreconditionFailed(
+            "this MongoDB is not a replica set, so it has no transactions and may lose writes",
+            subject="database",
+            remedy="make it a replica set (one member is enough), or leave database.uri empty",
+        )
