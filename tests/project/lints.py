@@ -22,6 +22,7 @@ RANDOM_FOR_SECRETS = (
     "envelope",
 )
 SINK = tree.ROOT / "penguinctl"
+PLUGINS = tree.ROOT / "penguin-agent/plugins"
 Rule = Callable[[ast.AST], str | None]
 
 
@@ -128,6 +129,18 @@ def cancels(node: ast.AST) -> str | None:
     return "abort the context instead" if called(node).endswith(".cancel") else None
 
 
+def reads_clock(node: ast.AST) -> str | None:
+    """Refuse the wall clock: time is given, so that rules can be tested at any."""
+    clocks = {"datetime.now", "datetime.utcnow", "datetime.datetime.now", "time.time", "date.today"}
+    return "take the time from penguindome.times" if called(node) in clocks else None
+
+
+def loses_task(node: ast.AST) -> str | None:
+    """Refuse tasks outside a task group: nobody awaits them."""
+    loose = {"asyncio.create_task", "asyncio.ensure_future", "loop.create_task"}
+    return "start it in the task group" if called(node) in loose else None
+
+
 EVERYWHERE: tuple[Rule, ...] = (
     pickles,
     extracts,
@@ -148,6 +161,8 @@ def rules(path: pathlib.Path) -> tuple[Rule, ...]:
         more.append(guesses)
     if path.is_relative_to(tree.ROOT / "penguind/services"):
         more.append(cancels)
+    if path.name != "times.py" and not path.is_relative_to(PLUGINS):
+        more += [reads_clock, loses_task]
     return (*EVERYWHERE, *more)
 
 

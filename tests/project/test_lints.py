@@ -1,5 +1,7 @@
 """The project's own lints find what they are for, and find nothing in the project."""
 
+import re
+
 import pytest
 
 from tests.project import lints, tree
@@ -21,6 +23,8 @@ BAD = {
     "echo": (tree.ROOT / "penguinctl/nouns/device.py", "click.echo(hostname)"),
     "random": (tree.ROOT / "proto/penguindome/tokens.py", "import random"),
     "cancel": (tree.ROOT / "penguind/services/agent.py", "task.cancel()"),
+    "clock": (SHIPPED, "now = datetime.now(UTC)"),
+    "loose task": (SHIPPED, "asyncio.create_task(work())"),
 }
 GOOD = {
     "safe yaml": (SHIPPED, "yaml.safe_load(text)"),
@@ -30,6 +34,9 @@ GOOD = {
     "sink": (tree.ROOT / "penguinctl/ui.py", "print(line)"),
     "jitter": (tree.ROOT / "penguin-agent/penguin_agent/collect/schedule.py", "import random"),
 }
+
+# Lints whose exceptions a reader must be able to judge.
+UNEXPLAINED = re.compile(r"# noqa: .*\b(?:BLE|S|PLC|PLR|C9|T20)\d+\b(?!.* -- \S)|# noqa(?!:)")
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -47,5 +54,15 @@ def test_the_project_keeps_its_own_rules():
         complaint
         for path in tree.product_files()
         for complaint in lints.complaints(path, path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_every_exception_to_a_lint_has_a_reason():
+    found = [
+        f"{tree.name(path)}:{number}: {line.strip()}"
+        for path in tree.product_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if UNEXPLAINED.search(line)
     ]
     assert found == []
