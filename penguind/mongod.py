@@ -239,6 +239,8 @@ def _command(executable: str, paths: MongodPaths) -> list[str]:
         *("--wiredTigerCacheSizeGB", "0.25"),
         *("--wiredTigerEngineConfigString", "log=(file_max=8MB,prealloc=false)"),
         *("--slowms", "2000"),
+        # No query of ours is a script, and its engine cannot live where memory is never executable.
+        "--noscripting",
         "--quiet",
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         # Nobody else is in the set: waiting for a successor only delays a restart.
