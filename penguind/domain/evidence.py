@@ -18,6 +18,7 @@ MAX_PATHS = 32
 MAX_VALUE_BYTES = 2048
 MAX_BYTES = 8192
 _MISSING = object()
+_QUIET = frozenset({"ok", "cached", "not-applicable"})
 
 
 def gather(document: Mapping[str, Any], paths: Iterable[str]) -> Evidence:
@@ -32,12 +33,23 @@ def gather(document: Mapping[str, Any], paths: Iterable[str]) -> Evidence:
         value = _value_at(document, path.split("."))
         if value is _MISSING:
             continue
+        if path == "outputs":
+            value = _troubled(value)
         kept, size = _bounded(value)
         if size + len(path) > left:
             break
         left -= size + len(path)
         evidence[path] = kept
     return evidence
+
+
+def _troubled(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return only the outputs that say why a check may look at outputs at all."""
+    return [
+        {key: one.get(key, "") for key in ("name", "status", "reason")}
+        for one in outputs
+        if one.get("status") not in _QUIET
+    ]
 
 
 def _value_at(value: Any, segments: list[str]) -> Any:

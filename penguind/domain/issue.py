@@ -72,6 +72,10 @@ class Issue:
         """Tell whether it is too early to tell people."""
         return self.grace_until_time is not None and now < self.grace_until_time
 
+    def summarised(self) -> Issue:
+        """Return the issue without evidence and timeline, for lists."""
+        return replace(self, evidence={}, timeline=())
+
     def closed(self, *, now: datetime, reason: str, operator: str = "") -> Issue:
         """Return the issue closed, by an operator or else by the server."""
         event = TimelineEvent(now, "closed", operator or SERVER, reason)

@@ -15,7 +15,7 @@ evaluation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from penguind.domain.literals import INT64, ago, date_literal, scalar
 from penguind.domain.paths import check_path, is_within
@@ -227,14 +227,14 @@ def paths_of(query: Query) -> Iterator[str]:
             yield key
 
 
-def _is_operators(value: object) -> bool:
+def _is_operators(value: object) -> TypeGuard[dict[Any, Any]]:
     """Tell operators from a literal document; `$date` alone is a literal."""
     if not isinstance(value, dict) or set(value) == {"$date"}:
         return False
     return any(isinstance(key, str) and key.startswith("$") for key in value)
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -1,0 +1,235 @@
+"""The issues' collection: at most one open issue per device and name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from penguind.domain.escaping import escape_value, unescape_value
+from penguind.domain.issue import Issue, TimelineEvent
+from penguind.store.database import Database, database_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+Pair = tuple[str, str]
+
+_DUPLICATE_KEY = 11000
+_LIST_LIMIT = 5000
+# Small enough for a list of thousands: what only one issue's own page shows stays away.
+_SUMMARY = {"timeline": 0, "evidence": 0}
+
+
+class IssueStore:
+    """Issues by id."""
+
+    def __init__(self, database: Database) -> None:
+        self._issues = database.db["issues"]
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        with database_errors():
+            await self._issues.create_index(
+                [("device_id", 1), ("name", 1)],
+                name="one_open",
+                unique=True,
+                partialFilterExpression={"state": "open"},
+            )
+            await self._issues.create_index([("device_id", 1), ("closed_time", -1)])
+            await self._issues.create_index([("state", 1), ("name", 1)])
+
+    async def insert(self, issues: Sequence[Issue]) -> list[Issue]:
+        """Store new open issues; returns those that were not open already."""
+        if not issues:
+            return []
+        refused: set[int] = set()
+        with database_errors():
+            try:
+                await self._issues.bulk_write(
+                    [InsertOne(_document(one)) for one in issues], ordered=False
+                )
+            except BulkWriteError as error:
+                refused = _duplicates(error)
+        return [one for number, one in enumerate(issues) if number not in refused]
+
+    async def close(self, issues: Sequence[Issue]) -> list[Issue]:
+        """Store issues that were closed; returns those that were open until now."""
+        if not issues:
+            return []
+        writes = [
+            UpdateOne({"_id": one.issue_id, "state": "open"}, _closing(one)) for one in issues
+        ]
+        with database_errors():
+            result = await self._issues.bulk_write(writes, ordered=False)
+            if result.matched_count == len(issues):
+                return list(issues)
+            found = await self._issues.find(
+                {"_id": {"$in": [one.issue_id for one in issues]}}
+            ).to_list()
+        stored = {one.issue_id: one for one in map(_issue, found)}
+        return [one for one in issues if _is_ours(one, stored.get(one.issue_id))]
+
+    async def get(self, issue_id: str) -> Issue | None:
+        """Return the issue with evidence and timeline, or None."""
+        with database_errors():
+            found = await self._issues.find_one({"_id": issue_id})
+        return None if found is None else _issue(found)
+
+    async def get_many(self, issue_ids: Collection[str]) -> list[Issue]:
+        """Return the issues that exist among the ids, complete."""
+        with database_errors():
+            found = await self._issues.find({"_id": {"$in": sorted(issue_ids)}}).to_list()
+        return [_issue(one) for one in found]
+
+    async def find_open(
+        self, device_ids: Collection[str] | None = None, *, name: str | None = None
+    ) -> list[Issue]:
+        """Return open issues without evidence and timeline; None means all devices."""
+        query: dict[str, Any] = {"state": "open"}
+        if device_ids is not None:
+            query["device_id"] = {"$in": sorted(device_ids)}
+        if name is not None:
+            query["name"] = name
+        with database_errors():
+            found = await self._issues.find(query, _SUMMARY).to_list()
+        return [_issue(one) for one in found]
+
+    async def find_closed(self, device_ids: Collection[str] | None = None) -> list[Issue]:
+        """Return at most 5,000 closed issues, the last closed first, without evidence."""
+        query: dict[str, Any] = {"state": "closed"}
+        if device_ids is not None:
+            query["device_id"] = {"$in": sorted(device_ids)}
+        with database_errors():
+            cursor = self._issues.find(query, _SUMMARY).sort("closed_time", -1).limit(_LIST_LIMIT)
+            return [_issue(one) async for one in cursor]
+
+    async def open_names(self, device_ids: Collection[str] | None = None) -> dict[str, list[str]]:
+        """Return the sorted names of open issues by device id."""
+        match: dict[str, Any] = {"state": "open"}
+        if device_ids is not None:
+            match["device_id"] = {"$in": sorted(device_ids)}
+        group = {"_id": "$device_id", "names": {"$push": "$name"}}
+        with database_errors():
+            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+            return {one["_id"]: sorted(one["names"]) async for one in cursor}
+
+    async def count_open(self) -> int:
+        """Return the number of open issues."""
+        with database_errors():
+            return await self._issues.count_documents({"state": "open"})
+
+    async def devices_with_all(self, names: Collection[str]) -> set[str]:
+        """Return ids of devices that have an open issue of each name."""
+        match = {"state": "open", "name": {"$in": sorted(names)}}
+        group = {"_id": "$device_id", "names": {"$addToSet": "$name"}}
+        with database_errors():
+            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+            return {one["_id"] async for one in cursor if len(one["names"]) == len(set(names))}
+
+    async def devices_with_open(self) -> set[str]:
+        """Return ids of all devices that have an open issue."""
+        with database_errors():
+            return set(await self._issues.distinct("device_id", {"state": "open"}))
+
+    async def manually_closed(self, device_ids: Collection[str]) -> dict[Pair, datetime]:
+        """Return when an operator last closed an issue, by device id and name."""
+        match = {
+            "device_id": {"$in": sorted(device_ids)},
+            "state": "closed",
+            "closed_by": {"$exists": True},
+        }
+        group = {
+            "_id": {"device_id": "$device_id", "name": "$name"},
+            "time": {"$max": "$closed_time"},
+        }
+        with database_errors():
+            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+            return {
+                (one["_id"]["device_id"], one["_id"]["name"]): one["time"] async for one in cursor
+            }
+
+    async def delete_of_device(self, device_id: str) -> int:
+        """Remove all issues of a device; returns how many there were."""
+        with database_errors():
+            result = await self._issues.delete_many({"device_id": device_id})
+        return result.deleted_count
+
+
+def _duplicates(error: BulkWriteError) -> set[int]:
+    """Return the numbers of inserts that an open issue refused; raise for any other failure."""
+    failures = error.details.get("writeErrors", []) if error.details else []
+    others = [one for one in failures if one.get("code") != _DUPLICATE_KEY]
+    if others or not failures or (error.details or {}).get("writeConcernErrors"):
+        raise error
+    return {one["index"] for one in failures}
+
+
+def _is_ours(closed: Issue, stored: Issue | None) -> bool:
+    """Tell whether the stored issue was closed by our write and not by another."""
+    if stored is None or stored.open or not stored.timeline:
+        return False
+    ours, theirs = closed.timeline[-1], stored.timeline[-1]
+    near = closed.closed_time is not None and stored.closed_time is not None
+    return near and (ours.actor, ours.reason) == (theirs.actor, theirs.reason)
+
+
+def _closing(issue: Issue) -> dict[str, Any]:
+    values: dict[str, Any] = {"state": "closed", "closed_time": issue.closed_time}
+    if issue.closed_by:
+        values["closed_by"] = issue.closed_by
+    # Pushed, not replaced: the issue may have been read without its timeline.
+    return {"$set": values, "$push": {"timeline": _event_document(issue.timeline[-1])}}
+
+
+def _event_document(event: TimelineEvent) -> dict[str, Any]:
+    return {
+        "time": event.time,
+        "event": event.event,
+        "actor": event.actor,
+        "reason": event.reason,
+    }
+
+
+def _document(issue: Issue) -> dict[str, Any]:
+    document = {
+        "_id": issue.issue_id,
+        "device_id": issue.device_id,
+        "hostname": issue.hostname,
+        "name": issue.name,
+        "state": "open" if issue.open else "closed",
+        "severity": issue.severity,
+        "summary": issue.summary,
+        "remedy": issue.remedy,
+        "source": issue.source,
+        "opened_time": issue.opened_time,
+        "closed_time": issue.closed_time,
+        "closed_by": issue.closed_by or None,
+        "grace_until_time": issue.grace_until_time,
+        "data_time": issue.data_time,
+        "evidence": escape_value(issue.evidence),
+        "timeline": [_event_document(one) for one in issue.timeline],
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _issue(found: Mapping[str, Any]) -> Issue:
+    return Issue(
+        issue_id=found["_id"],
+        device_id=found["device_id"],
+        hostname=found["hostname"],
+        name=found["name"],
+        severity=found["severity"],
+        summary=found["summary"],
+        remedy=found["remedy"],
+        source=found.get("source", "check"),
+        opened_time=found["opened_time"],
+        closed_time=found.get("closed_time"),
+        closed_by=found.get("closed_by", ""),
+        grace_until_time=found.get("grace_until_time"),
+        data_time=found.get("data_time"),
+        evidence=unescape_value(found.get("evidence", {})),
+        timeline=tuple(TimelineEvent(**one) for one in found.get("timeline", ())),
+    )
