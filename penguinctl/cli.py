@@ -1,0 +1,130 @@
+"""The command line: its nouns, and how every failure ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from penguinctl import exits, ui
+from penguinctl.app import App
+from penguinctl.lazy import LazyGroup, Noun
+from penguindome.errors import PenguinDomeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Penguinctl(LazyGroup):
+    """All nouns of penguinctl."""
+
+    nouns = {  # noqa: RUF012 -- the base class declares it read-only
+        "init": Noun("penguinctl.nouns.init:init", "Become an operator by an invitation."),
+        "token": Noun("penguinctl.nouns.token:token", "Enrollment tokens for new devices."),
+        "device": Noun("penguinctl.nouns.device:device", "Devices: see, approve, revoke, label."),
+        "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, open, close."),
+        "check": Noun("penguinctl.nouns.check:check", "Checks: see, and test new ones."),
+        "trail": Noun("penguinctl.nouns.trail:trail", "The audit trail: what changed on devices."),
+        "ledger": Noun("penguinctl.nouns.ledger:ledger", "The ledger: what operators did."),
+        "server": Noun("penguinctl.nouns.server:server", "The server itself."),
+    }
+
+
+EPILOG = """\b
+Examples:
+  penguinctl init --invitation-file invitation.txt
+  penguinctl device list
+  penguinctl device show web-1
+  penguinctl issue list label:engineering
+  penguinctl -h
+
+\b
+Exit codes:
+  0 done               4 not permitted
+  1 failed             5 server unreachable
+  2 usage              6 conflict or precondition
+  3 nothing matched    7 verification failed
+"""
+
+
+@click.group(
+    cls=Penguinctl,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--config-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The profile's folder. [default: $XDG_CONFIG_HOME/penguinctl]",
+)
+@click.version_option(package_name="penguindome", prog_name="penguinctl")
+@click.pass_context
+def cli(context: click.Context, config_dir: Path | None) -> None:
+    """Look after the devices of a PenguinDome fleet.
+
+    Devices are named by hostname, id, a pattern (web-*), label:NAME or failing:CHECK. Commands that
+    cannot be undone take an id, or a hostname that exactly one device has.
+    """
+    context.obj = App(config_dir)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        result = cli.main(args=list(arguments), prog_name="penguinctl", standalone_mode=False)
+    except click.ClickException as error:
+        return _usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        ui.note("penguinctl: interrupted")
+        return exits.INTERRUPTED
+    except PenguinDomeError as error:
+        ui.note(ui.Styled("penguinctl: ", "red"), " ".join(error.text().split("\n")))
+        return exits.exit_code(error)
+    except Exception as error:  # noqa: BLE001 -- a bug still ends in one readable line
+        return _bug(error)
+    return result if isinstance(result, int) else exits.OK
+
+
+def _usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        ui.note(error.format_message())
+        return exits.USAGE
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        ui.note(context.get_usage())
+    ui.note(ui.Styled("penguinctl: ", "red"), error.format_message())
+    return error.exit_code
+
+
+def _bug(error: Exception) -> int:
+    if isinstance(error, BrokenPipeError):
+        return exits.FAILED
+    if isinstance(error, OSError):
+        ui.note(ui.Styled("penguinctl: ", "red"), str(error))
+        return exits.FAILED
+    import traceback  # noqa: PLC0415 -- only for bugs
+
+    ui.note("".join(traceback.format_exception(error)), end="")
+    ui.note("penguinctl: this is a bug in penguinctl; please report the lines above")
+    return exits.FAILED
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    # Before gRPC is imported: it obeys such variables, and its own log would bypass the sink.
+    for name in [name for name in os.environ if name.startswith("GRPC_")]:
+        del os.environ[name]
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = exits.FAILED
+    # Not sys.exit: gRPC's threads and the interpreter's farewell cost more than a small answer.
+    os._exit(code)

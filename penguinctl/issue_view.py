@@ -1,0 +1,113 @@
+"""How issues look, to people and to programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from penguinctl import moments, output, ui
+from penguinctl.output import Column
+from penguinctl.severity import styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penguinctl.app import App
+    from penguindome.v1 import issue_pb2
+
+_COLUMNS = (
+    Column("SEVERITY"),
+    Column("HOSTNAME", shrinks=True),
+    Column("ISSUE", shrinks=True),
+    Column("STATE"),
+    Column("OPENED"),
+    Column("SUMMARY", shrinks=True),
+    Column("ID"),
+)
+
+
+def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
+    """Print issues, a line each."""
+    if not issues:
+        return
+    rows = [
+        (
+            styled(item.severity),
+            item.hostname or item.device_id,
+            item.name,
+            styled(item.state),
+            moments.short(item.opened_unix_ms, app.now),
+            item.summary or "-",
+            item.issue_id,
+        )
+        for item in issues
+    ]
+    output.table(_COLUMNS, rows)
+
+
+def facts(app: App, item: issue_pb2.Issue) -> None:
+    """Print everything about one issue."""
+    output.pairs(
+        [
+            ("Issue", item.issue_id),
+            ("Name", item.name),
+            ("State", styled(item.state)),
+            ("Severity", styled(item.severity)),
+            ("Hostname", item.hostname),
+            ("Device", item.device_id),
+            ("Summary", item.summary or "-"),
+            ("Remedy", item.remedy or "-"),
+            ("Opened", moments.local(item.opened_unix_ms, app.now)),
+            ("Closed", moments.local(item.closed_unix_ms, app.now)),
+            ("Nobody is told until", moments.local(item.grace_until_unix_ms, app.now)),
+        ]
+    )
+    if item.evidence:
+        ui.out(ui.Styled("Evidence:", "bold"))
+        ui.out(json.dumps(output.loaded(item.evidence), indent=2))
+    _timeline(app, item)
+
+
+def _timeline(app: App, item: issue_pb2.Issue) -> None:
+    if not item.timeline:
+        return
+    ui.out()
+    columns = (Column("TIME"), Column("EVENT"), Column("BY"), Column("REASON", shrinks=True))
+    rows = [
+        (moments.short(e.time_unix_ms, app.now), e.event, e.actor, e.reason or "-")
+        for e in item.timeline
+    ]
+    output.table(columns, rows)
+
+
+def to_json(item: issue_pb2.Issue) -> dict[str, Any]:
+    """Return an issue for programs."""
+    return {
+        "issue_id": item.issue_id,
+        "device_id": item.device_id,
+        "hostname": item.hostname,
+        "name": item.name,
+        "state": item.state,
+        "severity": item.severity,
+        "opened_time": moments.iso(item.opened_unix_ms),
+        "closed_time": moments.iso(item.closed_unix_ms),
+        "grace_until_time": moments.iso(item.grace_until_unix_ms),
+        "summary": item.summary,
+        "remedy": item.remedy,
+        "evidence": output.loaded(item.evidence),
+    }
+
+
+def timeline_json(item: issue_pb2.Issue) -> dict[str, Any]:
+    """Return what happened to an issue, oldest first, for programs."""
+    return {
+        "timeline": [
+            {
+                "time": moments.iso(event.time_unix_ms),
+                "event": event.event,
+                "actor": event.actor,
+                "reason": event.reason,
+            }
+            for event in item.timeline
+        ]
+    }

@@ -1,0 +1,44 @@
+"""A click group that imports a noun's module only when that noun is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Noun(NamedTuple):
+    """Where a noun's command is, and what --help says of it."""
+
+    place: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """Nouns by name; listing them imports none."""
+
+    nouns: Mapping[str, Noun] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the nouns in the order they were given."""
+        del ctx
+        return list(self.nouns)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a noun's command."""
+        del ctx
+        if cmd_name not in self.nouns:
+            return None
+        module, _, attribute = self.nouns[cmd_name].place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns without importing them."""
+        del ctx
+        with formatter.section("Nouns"):
+            formatter.write_dl([(name, noun.help) for name, noun in self.nouns.items()])

@@ -1,0 +1,225 @@
+"""penguinctl issue: problems that checks, operators or the server found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penguinctl import issue_view, output, ui, wire
+from penguinctl.app import App, pass_app
+from penguinctl.devices import find_some
+from penguinctl.output import output_option
+from penguindome.display import printable
+from penguindome.ids import is_ulid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penguindome.v1 import issue_pb2
+
+SEVERITIES = ("low", "medium", "high", "critical")
+# An audit of a large fleet judges thousands of devices.
+_AUDIT_SECONDS = 300.0
+
+names_option = click.option(
+    "--name", "names", multiple=True, help="Only issues of this name; patterns work; repeatable."
+)
+reason_option = click.option("--reason", default="", help="Why; stands in the issue's timeline.")
+
+
+@click.group()
+def issue() -> None:
+    """Issues: problems of devices, found by checks, by operators or by the server."""
+
+
+@issue.command(
+    "list",
+    epilog="""\b
+Examples:
+  penguinctl issue list
+  penguinctl issue list label:sales --name 'firewall-*'
+  penguinctl issue list web-1 --closed -o json
+""",
+)
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.option("--closed", is_flag=True, help="Closed ones, too.")
+@names_option
+@output_option
+@pass_app
+def list_(
+    app: App,
+    *,
+    selectors: tuple[str, ...],
+    closed: bool,
+    names: tuple[str, ...],
+    output_format: str,
+) -> None:
+    """List issues, the worst first."""
+    found = _find(app, selectors, names, closed=closed)
+    if not found:
+        output.nothing(output_format, "No matching issues.")
+    value = {"issues": [issue_view.to_json(item) for item in found]}
+    output.answer(output_format, value, lambda: issue_view.table(app, found))
+    if not found and (selectors or names):
+        output.end_with_nothing()
+
+
+def _find(
+    app: App, selectors: Sequence[str], names: Sequence[str], *, closed: bool
+) -> list[issue_pb2.Issue]:
+    request = wire.issue_pb2.ListIssuesRequest(
+        selectors=selectors, names=names, include_closed=closed
+    )
+    return list(app.call("issue.ListIssues", request).issues)
+
+
+@issue.command(epilog="\b\nExample:\n  penguinctl issue show 01HZY3J5Q0G7X8K9M2N4P6R8ST\n")
+@click.argument("issue_id")
+@output_option
+@pass_app
+def show(app: App, issue_id: str, output_format: str) -> None:
+    """Show one issue with its evidence and what happened to it."""
+    request = wire.issue_pb2.GetIssueRequest(issue_id=issue_id)
+    item: issue_pb2.Issue = app.call("issue.GetIssue", request).issue
+    value = {"issue": issue_view.to_json(item) | issue_view.timeline_json(item)}
+    output.answer(output_format, value, lambda: issue_view.facts(app, item))
+
+
+@issue.command(epilog="\b\nExamples:\n  penguinctl issue audit\n  penguinctl issue audit 'web-*'\n")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@output_option
+@pass_app
+def audit(app: App, selectors: tuple[str, ...], output_format: str) -> None:
+    """Run the checks now, and show what that opened and closed."""
+    response: issue_pb2.AuditDevicesResponse = app.call(
+        "issue.AuditDevices",
+        wire.issue_pb2.AuditDevicesRequest(selectors=selectors),
+        timeout_seconds=_AUDIT_SECONDS,
+    )
+    value = {
+        "devices": response.devices,
+        "opened": [issue_view.to_json(item) for item in response.opened],
+        "closed": [issue_view.to_json(item) for item in response.closed],
+    }
+    output.answer(output_format, value, lambda: _audited(response))
+    if selectors and not response.devices:
+        output.end_with_nothing()
+
+
+def _audited(response: issue_pb2.AuditDevicesResponse) -> None:
+    for item in response.opened:
+        ui.out(f"Opened {_one(item)}")
+    for item in response.closed:
+        ui.out(f"Closed {_one(item)}")
+    counts = f"{len(response.opened)} issues opened, {len(response.closed)} closed"
+    ui.out(f"{response.devices} devices judged: {counts}.")
+
+
+def _one(item: issue_pb2.Issue) -> str:
+    return f"{printable(item.name)} of {printable(item.hostname)} ({printable(item.issue_id)})"
+
+
+@issue.command(
+    "open",
+    epilog="""\b
+Examples:
+  penguinctl issue open web-1 --name disk-noisy --reason "the fan rattles"
+  penguinctl issue open label:sales --name return-laptop --severity low
+""",
+)
+@click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...")
+@click.option("--name", "names", multiple=True, required=True, help="The issue's name; repeatable.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="How bad it is.")
+@reason_option
+@output_option
+@pass_app
+def open_(
+    app: App,
+    /,
+    *,
+    selectors: tuple[str, ...],
+    names: tuple[str, ...],
+    output_format: str,
+    **wishes: Any,
+) -> None:
+    """Open issues by hand, under any name; one that is open already stays as it is.
+
+    A name that a check has closes by itself when the check passes.
+    """
+    devices = find_some(app, selectors)
+    done = [_open(app, item.device_id, name, **wishes) for item in devices for name in names]
+    value = {"issues": [issue_view.to_json(item.issue) | {"opened": item.opened} for item in done]}
+    output.answer(output_format, value, lambda: _opened(done))
+
+
+def _open(
+    app: App, device_id: str, name: str, *, severity: str | None, reason: str
+) -> issue_pb2.OpenIssueResponse:
+    request = wire.issue_pb2.OpenIssueRequest(
+        device_id=device_id, name=name, reason=reason, severity=severity or ""
+    )
+    response: issue_pb2.OpenIssueResponse = app.call("issue.OpenIssue", request)
+    return response
+
+
+def _opened(done: list[issue_pb2.OpenIssueResponse]) -> None:
+    for item in done:
+        verb = "Opened" if item.opened else "Already open:"
+        ui.out(f"{verb} {_one(item.issue)}")
+
+
+@issue.command(
+    epilog="""\b
+Examples:
+  penguinctl issue close 01HZY3J5Q0G7X8K9M2N4P6R8ST --reason "repaired"
+  penguinctl issue close 'web-*' --name disk-noisy
+  penguinctl issue close --all --name return-laptop
+"""
+)
+@click.argument("terms", nargs=-1, metavar="[SELECTOR|ISSUE-ID]...")
+@names_option
+@click.option("--all", "everywhere", is_flag=True, help="On all devices; or all issues.")
+@reason_option
+@output_option
+@pass_app
+def close(
+    app: App,
+    *,
+    terms: tuple[str, ...],
+    names: tuple[str, ...],
+    everywhere: bool,
+    reason: str,
+    output_format: str,
+) -> None:
+    """Close open issues by hand.
+
+    A check's issue does not reopen before its device sends newer data.
+    """
+    if not (terms or names or everywhere):
+        raise click.UsageError("give issue ids, selectors, --name or --all")
+    ids = _chosen(app, terms, names)
+    request = wire.issue_pb2.CloseIssuesRequest(issue_ids=ids, reason=reason)
+    closed = list(app.call("issue.CloseIssues", request).closed) if ids else []
+    if not closed:
+        output.nothing(output_format, "No matching issues.")
+    value = {"closed": [issue_view.to_json(item) for item in closed]}
+    output.answer(output_format, value, lambda: _closed(closed))
+    if not closed:
+        output.end_with_nothing()
+
+
+def _chosen(app: App, terms: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the ids of the open issues that are meant, each once."""
+    ids = [term.upper() for term in terms if is_ulid(term.upper())]
+    selectors = [term for term in terms if not is_ulid(term.upper())]
+    if ids and names:
+        raise click.UsageError("an issue's id needs no --name")
+    if selectors or not ids:
+        ids += [item.issue_id for item in _find(app, selectors, names, closed=False)]
+    return list(dict.fromkeys(ids))
+
+
+def _closed(closed: list[issue_pb2.Issue]) -> None:
+    for item in closed:
+        ui.out(f"Closed {_one(item)}")

@@ -1,0 +1,107 @@
+"""penguinctl server: the server itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penguinctl import moments, output, ui, wire
+from penguinctl.app import App, pass_app
+from penguinctl.output import output_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penguindome.v1 import server_pb2
+
+
+@click.group()
+def server() -> None:
+    """The server itself."""
+
+
+@server.command(
+    epilog="\b\nExamples:\n  penguinctl server status\n  penguinctl server status -o json\n"
+)
+@output_option
+@pass_app
+def status(app: App, output_format: str) -> None:
+    """Show how the server is, and who you are to it."""
+    state: server_pb2.GetServerStatusResponse = app.call(
+        "server.GetServerStatus", wire.server_pb2.GetServerStatusRequest()
+    )
+    me: server_pb2.GetSelfResponse = app.call("server.GetSelf", wire.server_pb2.GetSelfRequest())
+    pinned = _pinned(app)
+    output.answer(output_format, _json(state, me, pinned), lambda: _show(app, state, me, pinned))
+
+
+def _pinned(app: App) -> str | None:
+    from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
+
+    store = TrustStore(app.folder, app.profile.fleet)
+    return store.pin().hex() if store.versions() else None
+
+
+def _show(
+    app: App,
+    state: server_pb2.GetServerStatusResponse,
+    me: server_pb2.GetSelfResponse,
+    pinned: str | None,
+) -> None:
+    output.pairs(
+        [
+            ("Server", f"{app.profile.host}:{app.profile.main_port}"),
+            ("Version", state.version),
+            ("Fleet", state.fleet_id),
+            ("Started", moments.local(state.started_unix_ms, app.now)),
+            ("Clock", moments.local(state.time_unix_ms, app.now)),
+            ("Connected devices", str(state.connected_devices)),
+            ("Devices", _counts(state.devices)),
+            ("Open issues", _counts(state.open_issues)),
+            ("Database", state.database),
+            ("Reports stored", str(state.reports_stored)),
+            ("Last audit", moments.local(state.last_audit_unix_ms, app.now, never="none yet")),
+            (
+                "Certificate ends",
+                moments.local(state.server_certificate_expires_unix_ms, app.now),
+            ),
+            ("Trust document", f"version {state.trust_version}" if state.trust_version else "none"),
+            ("Pinned trust hash", pinned or "none"),
+            ("You are", f"{me.name} ({output.words(me.roles)})"),
+            ("Your certificate ends", moments.local(me.certificate_expires_unix_ms, app.now)),
+        ]
+    )
+    for problem in state.problems:
+        ui.out(ui.Styled("Problem: ", "red"), problem)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return output.words([f"{counts[name]} {name}" for name in sorted(counts)])
+
+
+def _json(
+    state: server_pb2.GetServerStatusResponse, me: server_pb2.GetSelfResponse, pinned: str | None
+) -> dict[str, Any]:
+    return {
+        "version": state.version,
+        "fleet_id": state.fleet_id,
+        "started_time": moments.iso(state.started_unix_ms),
+        "time": moments.iso(state.time_unix_ms),
+        "connected_devices": state.connected_devices,
+        "devices": {name: state.devices[name] for name in sorted(state.devices)},
+        "open_issues": {name: state.open_issues[name] for name in sorted(state.open_issues)},
+        "database": state.database,
+        "reports_stored": state.reports_stored,
+        "last_audit_time": moments.iso(state.last_audit_unix_ms),
+        "server_certificate_expires_time": moments.iso(state.server_certificate_expires_unix_ms),
+        "trust_version": state.trust_version,
+        "pinned_trust_hash": pinned,
+        "problems": list(state.problems),
+        "self": {
+            "name": me.name,
+            "roles": list(me.roles),
+            "advertised_host": me.advertised_host,
+            "certificate_expires_time": moments.iso(me.certificate_expires_unix_ms),
+        },
+    }

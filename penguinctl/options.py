@@ -1,0 +1,14 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="PENGUINCTL_PASSPHRASE_FILE",
+    help="For automation: the signing key's passphrase, instead of gpg asking for it.",
+)

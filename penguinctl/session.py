@@ -1,0 +1,121 @@
+"""One connection to the server, with each failure told as what, why and what to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from penguinctl import moments, wire
+from penguinctl.exits import NotVerified
+from penguindome import channels
+from penguindome.error_wire import from_rpc_error
+from penguindome.errors import PenguinDomeError, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from google.protobuf.message import Message
+
+    from penguinctl.profile import Profile, ProfileFolder
+
+# A list of thousands of devices with their issues is a few MiB.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+BOOTSTRAP_MESSAGE_BYTES = 4 * 1024 * 1024
+# How gRPC words a server certificate that our anchor did not sign, or that is for another name.
+_NOT_OUR_SERVER = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname Verif")
+_WARN_BEFORE = timedelta(days=7)
+
+
+class Session:
+    """Calls over one mutual-TLS channel to one listener."""
+
+    def __init__(self, channel: grpc.Channel, address: str) -> None:
+        self._channel = channel
+        self._address = address
+
+    def call(self, method: str, request: Message, *, timeout_seconds: float = 30.0) -> Any:
+        """Call a method by its short name, e.g. "device.ListDevices".
+
+        Raises:
+            PenguinDomeError: What the server answered, or why it could not be reached.
+        """
+        noun, name = method.split(".")
+        stub = getattr(getattr(wire, f"{noun}_pb2_grpc"), f"{noun.capitalize()}ServiceStub")
+        try:
+            return getattr(stub(self._channel), name)(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            raise self._explained(error) from error
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
+
+    def _explained(self, error: grpc.RpcError) -> PenguinDomeError:
+        details = error.details() if isinstance(error, grpc.Call) else ""
+        if any(text in (details or "") for text in _NOT_OUR_SERVER):
+            return NotVerified(
+                "whoever answers there is not our server: its certificate does not verify"
+                " against the anchor that the invitation carried",
+                subject=self._address,
+                code="server-not-verified",
+                remedy="Nothing was sent; check the address and the network between, and ask the"
+                " server's administrator if its anchor was replaced",
+            )
+        ours = from_rpc_error(error)
+        if isinstance(ours, Unavailable) and not ours.subject:
+            return Unavailable(
+                ours.reason,
+                code=ours.code,
+                subject=self._address,
+                remedy=ours.remedy
+                or "Check that penguind runs and that a firewall lets us through",
+                retry_after_seconds=ours.retry_after_seconds,
+            )
+        return ours
+
+
+def connect(folder: ProfileFolder, profile: Profile, now: datetime) -> Session:
+    """Open a session as the operator of a profile.
+
+    Raises:
+        Unauthenticated: The operator certificate has ended.
+        PreconditionFailed: A file of the profile is missing or open to others.
+    """
+    _check_certificate(profile, now)
+    channel = channels.sync_channel(
+        profile.host,
+        profile.main_port,
+        anchors_pem=folder.read("anchor.pem"),
+        key_pem=folder.read("key.pem"),
+        cert_pem=folder.read("certificate.pem"),
+        max_message_bytes=MAX_MESSAGE_BYTES,
+    )
+    return Session(channel, f"{profile.host}:{profile.main_port}")
+
+
+def connect_bootstrap(host: str, port: int, *, anchor_pem: bytes) -> Session:
+    """Open a session without an identity, to get one."""
+    channel = channels.sync_channel(
+        host, port, anchors_pem=anchor_pem, max_message_bytes=BOOTSTRAP_MESSAGE_BYTES
+    )
+    return Session(channel, f"{host}:{port}")
+
+
+def _check_certificate(profile: Profile, now: datetime) -> None:
+    from penguinctl import ui  # noqa: PLC0415 -- only to warn
+
+    end = moments.moment(profile.certificate_expires_unix_ms)
+    if end is None:
+        return
+    renewal = "Ask for a new invitation (`penguind operator invite`) and run `penguinctl init`"
+    if end <= now:
+        raise Unauthenticated(
+            f"your operator certificate ended {moments.relative(end, now)}",
+            subject=profile.operator,
+            code="certificate-expired",
+            remedy=renewal,
+        )
+    if end - now < _WARN_BEFORE:
+        ui.note(f"Your operator certificate ends {moments.relative(end, now)}: {renewal}.")

@@ -1,0 +1,215 @@
+"""Signing with the operator's own OpenPGP key, on the operator's own machine.
+
+What is signed are bytes held in memory; each signature is verified again, as a device would do it,
+before it goes anywhere. A key that penguinctl makes lives in a GnuPG home of its own, and the agent
+that gpg starts there is ended after each use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gnupg
+
+from penguinctl.exits import NotVerified
+from penguindome.envelope import Envelope, signed_bytes
+from penguindome.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
+from penguindome.gpgv import verify_detached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# gpg-agent's socket has to fit into 108 bytes where /run/user/<uid> is missing.
+LONGEST_HOME = 80
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An OpenPGP key and where it lives.
+
+    Attributes:
+        fingerprint: Of the primary key, 40 upper-case hexadecimal digits.
+        home: Its GnuPG home; None for the operator's own.
+        own_home: Whether penguinctl made that home.
+        passphrase: Given by file for automation; None lets gpg's agent ask.
+    """
+
+    fingerprint: str
+    home: Path | None
+    own_home: bool
+    passphrase: str | None = None
+
+
+def read_passphrase(path: Path | None) -> str | None:
+    """Return a passphrase file's first line; None without a file."""
+    if path is None:
+        return None
+    return path.read_text().partition("\n")[0]
+
+
+def existing_key(text: str, home: Path | None, passphrase: str | None) -> SigningKey:
+    """Return the operator's own key that a fingerprint names.
+
+    Raises:
+        InvalidInput: The text is no fingerprint.
+        NotFound: No such secret key is there.
+    """
+    fingerprint = text.replace(" ", "").upper().removeprefix("0X")
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise InvalidInput(
+            "this is not a full OpenPGP fingerprint",
+            subject=text,
+            remedy="Give the 40 digits that `gpg --list-secret-keys` shows",
+        )
+    key = SigningKey(fingerprint, home, own_home=False, passphrase=passphrase)
+    with _gpg(key.home, own_home=False) as gpg:
+        known = {entry["fingerprint"] for entry in gpg.list_keys(secret=True)}
+    if fingerprint not in known:
+        raise NotFound(
+            "there is no such secret primary key in the keyring",
+            subject=fingerprint,
+            remedy="Check `gpg --list-secret-keys`, or give its home with --gpg-home",
+        )
+    return key
+
+
+def make_key(operator: str, fleet: str, home: Path, passphrase: str | None) -> SigningKey:
+    """Make an ed25519 key that never ends; the trust document says how long it counts.
+
+    Args:
+        operator: Whose key it is.
+        fleet: For which fleet.
+        home: A short path; made if missing.
+        passphrase: None lets gpg's agent ask for one, an empty one leaves the key unprotected.
+
+    Raises:
+        PreconditionFailed: The home's path is too long, or gpg made no key.
+    """
+    if len(os.fsencode(home)) > LONGEST_HOME:
+        raise PreconditionFailed(
+            f"the path is longer than {LONGEST_HOME} bytes, too long for gpg-agent's socket",
+            subject=str(home),
+            remedy="Give a shorter one with --gpg-home",
+        )
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _gpg(home, own_home=True) as gpg:
+        existing = gpg.list_keys(secret=True)
+        fingerprint = existing[0]["fingerprint"] if existing else None
+        if fingerprint is None:
+            fingerprint = _generate(gpg, operator, fleet, passphrase)
+    return SigningKey(fingerprint, home, own_home=True, passphrase=passphrase)
+
+
+def _generate(gpg: gnupg.GPG, operator: str, fleet: str, passphrase: str | None) -> str:
+    protection = {"passphrase": passphrase} if passphrase else {}
+    form = gpg.gen_key_input(
+        key_type="EDDSA",
+        key_curve="ed25519",
+        key_usage="sign",
+        expire_date="0",
+        name_real=operator,
+        name_email=f"{operator}@{fleet[:8]}.invalid",
+        no_protection=passphrase == "",
+        **protection,
+    )
+    made = gpg.gen_key(form)
+    if not made.fingerprint:
+        raise PreconditionFailed(
+            "gpg made no key",
+            code="no-key-made",
+            remedy="Run again at a terminal, so that gpg can ask for a passphrase, or bring a key"
+            " of your own with --gpg-key",
+        )
+    return str(made.fingerprint)
+
+
+def public_key(key: SigningKey) -> bytes:
+    """Return the key's minimal public part, binary."""
+    with _gpg(key.home, own_home=key.own_home) as gpg:
+        data: Any = gpg.export_keys(key.fingerprint, armor=False, minimal=True)
+    if not data:
+        raise NotFound("gpg exported no such key", subject=key.fingerprint)
+    return bytes(data)
+
+
+def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
+    """Return payload bytes in an envelope with our signature.
+
+    Raises:
+        PreconditionFailed: gpg did not sign.
+        NotVerified: What gpg made does not verify.
+    """
+    message = signed_bytes(kind, payload)
+    with _gpg(key.home, own_home=key.own_home) as gpg:
+        made = gpg.sign(
+            message,
+            # An empty one must not be announced: gpg would read the message's first line as it.
+            passphrase=key.passphrase or None,
+            clearsign=False,
+            detach=True,
+            binary=True,
+            extra_args=["--local-user", key.fingerprint, "--digest-algo", "SHA256"],
+        )
+    if not made.data:
+        raise PreconditionFailed(
+            f"gpg did not sign: {made.status or 'no reason given'}",
+            subject=key.fingerprint,
+            code="not-signed",
+            remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase right?",
+        )
+    _verify(message, made.data, key)
+    return Envelope(kind=kind, payload=payload, signatures=(made.data,))
+
+
+def _verify(message: bytes, signature: bytes, key: SigningKey) -> None:
+    try:
+        signer = verify_detached(message, signature, [public_key(key)])
+    except Forbidden as error:
+        raise NotVerified(
+            f"our own signature does not verify: {error.reason}",
+            subject=key.fingerprint,
+            remedy="The key may be expired, revoked or of a kind that devices refuse",
+        ) from error
+    if signer != key.fingerprint:
+        raise NotVerified("another key signed than was asked for", subject=signer)
+
+
+@contextmanager
+def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
+    """Open a GnuPG home, and end the agent of a home that is ours."""
+    environment = dict(os.environ)
+    if "GPG_TTY" not in environment and os.isatty(2):
+        environment["GPG_TTY"] = os.ttyname(2)
+    options = ["--no-options"] if own_home else []
+    try:
+        gpg = gnupg.GPG(
+            gnupghome=None if home is None else str(home), options=options, env=environment
+        )
+    except (OSError, ValueError) as error:
+        raise PreconditionFailed(
+            f"gpg cannot be used: {error}", remedy="Install GnuPG (package gnupg)"
+        ) from error
+    try:
+        yield gpg
+    finally:
+        if own_home:
+            end_agent(home)
+
+
+def end_agent(home: Path | None) -> None:
+    """End the agent that gpg started for a home of ours."""
+    if home is None:
+        return
+    subprocess.run(
+        ["gpgconf", "--homedir", str(home), "--kill", "all"],
+        check=False,
+        capture_output=True,
+        timeout=10,
+    )

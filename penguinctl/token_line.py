@@ -1,0 +1,52 @@
+"""The one line that a new device needs, assembled from what this operator pinned.
+
+The server gives only id and secret: a server that fell to an attacker cannot make penguinctl print
+a token that pins the attacker's trust.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penguinctl.trust_store import TrustStore
+from penguindome import certs, durable
+from penguindome.tokens import EnrollmentToken, encode_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penguinctl.app import App
+    from penguindome.v1 import token_pb2
+
+
+def pinned_trust_hash(app: App) -> bytes:
+    """Return the hash that a token pins, after a look for newer trust documents.
+
+    Raises:
+        PreconditionFailed: This operator holds no trust document yet.
+        NotVerified: The server's documents do not continue ours.
+    """
+    store = TrustStore(app.folder, app.profile.fleet)
+    store.refresh(app.session, app.now)
+    return store.pin()
+
+
+def assemble(app: App, response: token_pb2.CreateTokenResponse, trust_hash: bytes) -> str:
+    """Return the token's line."""
+    return encode_token(
+        EnrollmentToken(
+            anchor=certs.pem_to_der(app.folder.read("anchor.pem")),
+            fleet=app.profile.fleet,
+            trust_hash=trust_hash,
+            token_id=response.token_id,
+            secret=response.secret,
+            host=response.advertised_host,
+            main_port=response.main_port,
+            bootstrap_port=response.bootstrap_port,
+        )
+    )
+
+
+def write(path: Path, line: str) -> None:
+    """Write a token's line to a file that only its owner can read."""
+    durable.write_file(path.absolute(), f"{line}\n".encode(), 0o600)
