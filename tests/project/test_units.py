@@ -43,7 +43,7 @@ def test_programs_are_the_entry_points():
     setup = (tree.ROOT / "setup.cfg").read_text()
     for name in UNITS:
         program = name.removesuffix(".service")
-        assert f"ExecStart=/usr/bin/{program} run\n" in (FOLDER / name).read_text()
+        assert f"ExecStart={program} run\n" in (FOLDER / name).read_text()
         assert f"    {program} = " in setup
 
 
