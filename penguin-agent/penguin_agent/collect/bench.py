@@ -55,4 +55,5 @@ def pause(count: int) -> timedelta:
     """Return how long a plugin sits out after `count` abuses in a row."""
     if count < _TOLERATED:
         return timedelta(0)
-    return min(_FIRST_PAUSE * 2 ** min(count - _TOLERATED, 16), _LONGEST_PAUSE)
+    doublings: int = 1 << min(count - _TOLERATED, 16)
+    return min(_FIRST_PAUSE * doublings, _LONGEST_PAUSE)

@@ -147,8 +147,10 @@ async def _end(protocol: _Protocol, family: Family, job: Job, cause: Cause) -> N
         if not family.signal(signal.SIGKILL):
             break
         await asyncio.sleep(_KILL_PAUSE_SECONDS)
-    end = time.monotonic() + _DRAIN_SECONDS
-    while not (protocol.exited and protocol.drained) and time.monotonic() < end:
+    # What somebody unkillable holds open is not waited for: run_child closes our end.
+    for _ in range(int(_DRAIN_SECONDS / _KILL_PAUSE_SECONDS)):
+        if protocol.exited and protocol.drained:
+            break
         await protocol.wait(_KILL_PAUSE_SECONDS)
     protocol.over = True
 

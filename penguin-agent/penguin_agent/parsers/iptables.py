@@ -1,0 +1,163 @@
+"""Read iptables-save and ip6tables-save into rules.
+
+Source: iptables-save(8), iptables-extensions(8) 1.8.10.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from penguin_agent.parsers.netfilter import Chains, Outcome, Rule, Test, both_protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TARGETS = {
+    "ACCEPT": "accept",
+    "DROP": "drop",
+    "REJECT": "drop",
+    "TARPIT": "drop",
+    "RETURN": "return",
+    "QUEUE": "queue",
+    "NFQUEUE": "queue",
+}
+_PASSING = frozenset(
+    {"LOG", "NFLOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CT", "AUDIT", "TRACE"}
+)
+_PASSIVE_OPTIONS = frozenset({"-m", "--comment", "--match", "-c"})
+
+
+def evaluate(text: str, version: int) -> Outcome | None:
+    """Return what the INPUT chain does, None when the filter table is not there."""
+    policies, rules = _filter_table(text)
+    if "INPUT" not in policies:
+        return None
+    chains = Chains({name: tuple(listed) for name, listed in rules.items()})
+    return both_protocols(chains, "INPUT", policies["INPUT"].lower(), version)
+
+
+def policies(text: str) -> dict[str, str]:
+    """Return the policy of each built-in chain of the filter table, as iptables spells it."""
+    return {chain: policy for chain, policy in _filter_table(text)[0].items() if policy != "-"}
+
+
+def forwarded_ports(text: str) -> tuple[str, ...]:
+    """Return the ports that are handed on to containers: they pass by the INPUT chain."""
+    found = set()
+    for line in text.splitlines():
+        words = _split(line)
+        if "DNAT" in words and "--dport" in words[:-1]:
+            protocol = words[words.index("-p") + 1] if "-p" in words[:-1] else "any"
+            found.add(f"{words[words.index('--dport') + 1]}/{protocol}")
+    return tuple(sorted(found))
+
+
+def _filter_table(text: str) -> tuple[dict[str, str], dict[str, list[Rule]]]:
+    found: dict[str, str] = {}
+    rules: dict[str, list[Rule]] = {}
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif table != "filter":
+            continue
+        elif line.startswith(":") and len(words := line[1:].split()) >= 2:
+            found[words[0]] = words[1]
+            rules.setdefault(words[0], [])
+        elif len(words := _split(line)) >= 2 and words[0] == "-A":
+            rules.setdefault(words[1], []).append(_rule(words[2:]))
+    return found, rules
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
+def _rule(words: list[str]) -> Rule:
+    tests: list[Test] = []
+    verdict, target = "", ""
+    negated = False
+    index = 0
+    while index < len(words):
+        option = words[index]
+        value = words[index + 1] if index + 1 < len(words) else ""
+        if option == "!":
+            negated, index = True, index + 1
+            continue
+        if option in ("-j", "-g"):
+            verdict, target = _target(option, value)
+            break
+        if option not in _PASSIVE_OPTIONS:
+            tests.append(_TESTS.get(option, _unknown)(value, negated))
+        negated = False
+        index += 2 if value and not value.startswith("-") and value != "!" else 1
+    return Rule(tuple(tests), verdict, target)
+
+
+def _target(option: str, name: str) -> tuple[str, str]:
+    if name in _TARGETS:
+        return _TARGETS[name], ""
+    if name in _PASSING:
+        return "", ""
+    return ("jump" if option == "-j" else "goto"), name
+
+
+def _unknown(value: str, negated: bool) -> Test:  # noqa: FBT001 -- one shape for all
+    del value, negated
+    return Test("opaque")
+
+
+def _specific(value: str, negated: bool) -> Test:  # noqa: FBT001
+    del value, negated
+    return Test("specific")
+
+
+def _state(value: str, negated: bool) -> Test:  # noqa: FBT001
+    return Test("state", tuple(value.lower().split(",")), negated)
+
+
+def _interface(value: str, negated: bool) -> Test:  # noqa: FBT001
+    return Test("interface", (f"{value[:-1]}*" if value.endswith("+") else value,), negated)
+
+
+def _ports(value: str, negated: bool) -> Test:  # noqa: FBT001
+    ranges = tuple(_range(part) for part in value.split(","))
+    return Test("ports", ranges, negated)
+
+
+def _range(part: str) -> str:
+    first, found, last = part.partition(":")
+    return f"{first or 0}-{last or 65535}" if found else part
+
+
+def _address_type(value: str, negated: bool) -> Test:  # noqa: FBT001
+    return Test("always" if ("LOCAL" in value.split(",")) != negated else "never")
+
+
+def _protocol(value: str, negated: bool) -> Test:  # noqa: FBT001
+    return Test("protocol", (value.lower(),), negated)
+
+
+def _limit(value: str, negated: bool) -> Test:  # noqa: FBT001
+    del value, negated
+    return Test("maybe")
+
+
+_TESTS: dict[str, Callable[[str, bool], Test]] = {
+    "-i": _interface,
+    "-p": _protocol,
+    "--state": _state,
+    "--ctstate": _state,
+    "--dport": _ports,
+    "--dports": _ports,
+    "--dst-type": _address_type,
+    "--limit": _limit,
+    "--limit-burst": _limit,
+    **dict.fromkeys(("-s", "-d", "--sport", "--sports", "--src-range", "--mac-source"), _specific),
+    **dict.fromkeys(("--tcp-flags", "--syn", "--icmp-type", "--icmpv6-type"), _specific),
+    **dict.fromkeys(("--hl-eq", "--rt-type", "--ports"), _specific),
+}

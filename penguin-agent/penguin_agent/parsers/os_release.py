@@ -1,0 +1,28 @@
+"""Read os-release. Source: os-release(5), systemd 255."""
+
+from __future__ import annotations
+
+import shlex
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the variables; lines that are no assignment are passed over."""
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if not equals or not name or name.startswith("#"):
+            continue
+        try:
+            found[name] = "".join(shlex.split(value, comments=True)[:1])
+        except ValueError:
+            continue
+    return found
+
+
+def os_info(text: str) -> dict[str, str]:
+    """Return the distribution's name and version; a rolling one has its build id, or ""."""
+    variables = parse(text)
+    return {
+        "distname": variables.get("NAME") or "Linux",
+        "version": variables.get("VERSION_ID") or variables.get("BUILD_ID", ""),
+    }
