@@ -1,0 +1,49 @@
+"""The demo works for everybody, and leaves nothing behind."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from tests.harness.process import ROOT, environment
+from tests.harness.server import AS_NOBODY
+
+DEMO = [sys.executable, str(ROOT / "packaging/dev/demo")]
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_demo_works_for_an_ordinary_user():
+    with tempfile.TemporaryDirectory(prefix="pd") as folder:
+        pathlib.Path(folder).chmod(0o777)
+        done = subprocess.run(
+            [*AS_NOBODY, *DEMO],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+            cwd="/",
+            env=environment(DEMO_EXIT="1", HOME=folder, TMPDIR=folder),
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "penguinctl issue list" in done.stdout
+        assert os.listdir(folder) == []  # noqa: PTH208 -- names are what is compared
+
+
+@pytest.mark.root
+def test_server_refuses_to_be_root():
+    done = subprocess.run(
+        [str(pathlib.Path(sys.executable).parent / "penguind"), "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        cwd="/",
+        env=environment(),
+    )
+    assert done.returncode != 0
+    assert "root" in done.stderr
+    assert "Traceback" not in done.stderr
