@@ -16,7 +16,16 @@ PACKAGE_FOLDERS = {
 def files() -> list[pathlib.Path]:
     """Return every file that is committed or could be, sorted; ignored ones are left out."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,
