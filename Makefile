@@ -6,6 +6,8 @@ SHELL := /bin/sh
 PYTEST := .venv/bin/python -m pytest
 # What a laptop runs is tested on the distribution's own Python and libraries too.
 AGENT_TESTS := $(wildcard tests/penguindome tests/penguin_agent tests/penguin_agent_collect tests/plugins)
+# Linters look for endings, which these Python files do not have.
+EXECUTABLES := packaging/dev/demo $(wildcard penguin-agent/plugins/*)
 export GRPC_ENABLE_FORK_SUPPORT := 0
 
 help:
@@ -26,8 +28,8 @@ lint: setup
 	$(PYTEST) -q tests/project
 
 format: setup
-	.venv/bin/ruff check --fix-only -q .
-	.venv/bin/ruff format -q .
+	.venv/bin/ruff check --fix-only -q . $(EXECUTABLES)
+	.venv/bin/ruff format -q . $(EXECUTABLES)
 
 # The build environment of the package generates them, with the compiler that pyproject.toml pins.
 stubs:

@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import tempfile
-import types
 from typing import Self
 
 import psutil
@@ -45,12 +44,7 @@ class Fleet:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End everything."""
         self.close()
 

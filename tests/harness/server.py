@@ -83,11 +83,6 @@ class Server:
             self.process.stop()
             self.process = None
 
-    def restart(self) -> None:
-        """Stop and start again."""
-        self.stop()
-        self.start()
-
     def log(self) -> str:
         """Return all that the server has logged."""
         return (self.folder / "penguind.log").read_text(encoding="utf-8", errors="replace")

@@ -10,12 +10,18 @@ import pytest
 from tests.project import tree
 
 BIN = pathlib.Path(sys.executable).parent
+# Linters look for endings; plugins and other executables have none.
+EXECUTABLES = [path for path in tree.python_files() if path.suffix != ".py"]
+CODE = [
+    tree.ROOT / name for name in ("proto/penguindome", "penguin-agent", "penguind", "penguinctl")
+]
 LINTERS = {
-    "ruff": [BIN / "ruff", "check", "--quiet", "."],
-    "ruff-format": [BIN / "ruff", "format", "--check", "--quiet", "."],
+    "ruff": [BIN / "ruff", "check", "--quiet", "--output-format=concise", ".", *EXECUTABLES],
+    "ruff-format": [BIN / "ruff", "format", "--check", "--quiet", ".", *EXECUTABLES],
     "mypy": [BIN / "mypy"],
+    "mypy-executables": [BIN / "mypy", "--scripts-are-modules", *EXECUTABLES],
     "import-linter": [BIN / "lint-imports"],
-    "vulture": [BIN / "vulture"],
+    "vulture": [BIN / "vulture", *CODE, tree.ROOT / "tests", *EXECUTABLES],
     "buf": [BIN / "buf", "lint"],
 }
 
