@@ -63,6 +63,12 @@ class Ingest:
         self._queue = ReportQueue()
         self._work = asyncio.Event()
         self._closed = False
+        self._reports_stored = 0
+
+    @property
+    def reports_stored(self) -> int:
+        """Return how many reports were stored since the server's start."""
+        return self._reports_stored
 
     async def submit(
         self, device_id: str, hostname: str, report: Report, received_time: datetime
@@ -145,6 +151,7 @@ class Ingest:
         if not held:
             # Some base is not held any more; the transaction finds out whose.
             return [*same, *others]
+        self._reports_stored += len(same)
         for job in same:
             job.resolve(Stored(True, job.report.base_hash))
         return others
@@ -188,6 +195,7 @@ class Ingest:
                 device_ids.append(job.device_id)
             else:
                 job.resolve(outcome)
+        self._reports_stored += len(device_ids)
         return device_ids
 
     async def _outcomes(

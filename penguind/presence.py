@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penguindome.envelope import Envelope
 
 _WAITING_MESSAGES = 64
+# Two machines with one identity would otherwise push each other out all the time.
+_REPLACED_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Order:
     envelope: Envelope
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The device's identity ended: nothing more is sent."""
+
+
 Message = CollectNow | AgentSettings | GoAway | TrustChanged | VerdictsChanged | Order
 
 
@@ -74,12 +81,7 @@ class Stream:
         self.device_id = device_id
         self.wake = asyncio.Event()
         self._waiting: deque[Message] = deque()
-        self._last: GoAway | None = None
-
-    @property
-    def ending(self) -> bool:
-        """Return whether the next message of `take` is the last one."""
-        return self._last is not None
+        self._last: GoAway | Ended | None = None
 
     def put(self, message: Message) -> bool:
         """Add a message; a connection that does not take them is ended instead.
@@ -99,15 +101,18 @@ class Stream:
         self.wake.set()
         return True
 
-    def end(self, last: GoAway) -> None:
+    def end(self, last: GoAway | Ended) -> None:
         """Let the stream end with this message, in place of those that still wait."""
-        if self._last is None:
+        if self._last is None or isinstance(last, Ended):
             self._waiting.clear()
             self._last = last
         self.wake.set()
 
-    def take(self) -> Message | None:
-        """Remove and return the next message; None when nothing waits."""
+    def take(self) -> Message | Ended | None:
+        """Remove and return the next message; None when nothing waits.
+
+        After `GoAway` or `Ended` nothing comes any more.
+        """
         self.wake.clear()
         if self._last is not None:
             return self._last
@@ -129,10 +134,10 @@ class Presence:
     def enter(self, device_id: str) -> Stream:
         """Return a new stream; the former one of the device ends."""
         stream = Stream(device_id)
-        former = self._streams.get(device_id)
+        former = self._streams.pop(device_id, None)
         self._streams[device_id] = stream
         if former is not None:
-            former.end(GoAway(0, "a newer connection of this device took over"))
+            former.end(GoAway(_REPLACED_SECONDS, "a newer connection of this device took over"))
         if self._draining is not None:
             stream.end(self._draining)
         return stream

@@ -1,7 +1,7 @@
 """What a report does to the state that is held of its device.
 
 1. A report whose id was seen lately changes nothing and is acknowledged again.
-2. A delta builds on the state that is held (`base_hash`), else the agent is asked for a full report.
+2. A delta builds on the state that is held (`base_hash`); otherwise a full report is asked for.
 3. A full report replaces everything, except what it announces as `following`: held outputs of
    these names stay, outside the hash, until they come.
 4. The state's hash after the report is computed here; another one in the report refuses it.

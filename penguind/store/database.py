@@ -45,6 +45,7 @@ _RETRY_AFTER_SECONDS = 10
 _SELECTION_MILLISECONDS = 30_000
 _AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
 _TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
+_DUPLICATE_CODE = 11000
 _AUTHENTICATION_CODES = frozenset({13, 18})
 
 
@@ -151,7 +152,7 @@ def database_errors() -> Iterator[None]:
 
     Raises:
         Unavailable: the database is away, or elects a primary.
-        InvalidInput: a document is too large, or holds what BSON cannot.
+        InvalidInput: a document is too large, holds what BSON cannot, or takes an id twice.
         PreconditionFailed: our login is refused.
         InternalError: anything else, which is a bug of ours.
     """
@@ -171,6 +172,8 @@ def _translated(error: PyMongoError) -> Unavailable | InvalidInput | Preconditio
             subject="database",
             remedy="check database.username, database.password_file and the user's roles",
         )
+    if code == _DUPLICATE_CODE:
+        return InvalidInput("this was stored before under the same id", code="used-id")
     if code in _TOO_LARGE_CODES:
         return InvalidInput("this is too large for the database")
     # A client that is closing answers InvalidOperation; a moment later somebody else serves.

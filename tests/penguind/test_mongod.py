@@ -82,8 +82,7 @@ async def outlive_a_kill(state_dir):
     first = mongod.pid
     watching = asyncio.create_task(mongod.run())
     os.kill(first, signal.SIGKILL)
-    while mongod.pid == first:
-        await asyncio.sleep(0.02)
+    # The client waits for the next one by itself.
     assert await count(uri) == 1
     await mongod.stop()
     await watching
@@ -130,7 +129,7 @@ def test_crash_loop_ends_with_the_last_words(state_dir):
 
     async def story():
         mongod = Mongod(state_dir, executable=broken)
-        with pytest.raises(Unavailable, match="libcurl.so.4: not found"):
+        with pytest.raises(Unavailable, match=r"libcurl\.so\.4: not found"):
             await mongod.start()
         # The data is given back.
         mongod_paths.take_lock(mongod_paths.prepare_paths(state_dir)).close()

@@ -1,0 +1,192 @@
+"""Greet devices that open their stream, and note that they are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from penguind.presence import AgentSettings, Ended, Presence, Stream
+from penguindome.errors import Unavailable
+from penguindome.logs import logger
+from penguindome.names import clean_hostname
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from penguind.admission import Admission
+    from penguind.store.states import StateStore
+
+log = logger("penguind.checkin")
+
+# As many check-ins as this wait for the database at a time; the others of a herd wait here.
+_PARALLEL = 32
+_NOTE_SECONDS = 60.0
+_KNOWN_HOSTNAMES = 100_000
+_WORD_CHARACTERS = 64
+# A clock that is further off is as wrong as it can be.
+_LARGEST_SKEW = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a device says when it opens its stream."""
+
+    hostname: str
+    agent_version: str
+    device_time: datetime
+    spool_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What it hears first."""
+
+    server_time: datetime
+    state_hash: bytes
+    submit_after_seconds: int
+    settings: AgentSettings
+    trust_version: int
+
+
+class SeenStore(Protocol):
+    """What is needed of the devices' store."""
+
+    async def seen(self, device_id: str, now: datetime, **facts: str | int) -> None:
+        """Record a sign of life, with facts about the device."""
+
+    async def seen_many(self, device_ids: Sequence[str], now: datetime) -> None:
+        """Record a sign of life of several devices."""
+
+
+class CheckIns:
+    """Opens and closes devices' streams.
+
+    Args:
+        presence: where open streams are found.
+        admission: when each device shall hand in its backlog.
+        states: what devices last reported.
+        devices: where last-seen times go.
+        hostname: looks up the hostname of a device that has not checked in here.
+        settings: the present wishes of the server.
+        trust_version: the newest version of the trust document, 0 if there is none.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        presence: Presence,
+        admission: Admission,
+        states: StateStore,
+        devices: SeenStore,
+        hostname: Callable[[str], Awaitable[str]],
+        settings: Callable[[], AgentSettings],
+        trust_version: Callable[[], Awaitable[int]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._presence = presence
+        self._admission = admission
+        self._states = states
+        self._devices = devices
+        self._look_up = hostname
+        self._settings = settings
+        self._trust_version = trust_version
+        self._clock = clock
+        self._turns = asyncio.Semaphore(_PARALLEL)
+        self._hostnames: OrderedDict[str, str] = OrderedDict()
+        self._left: set[str] = set()
+        self._watchers: asyncio.TaskGroup | None = None
+
+    async def greet(self, device_id: str, hello: Hello, peer: str) -> Greeting:
+        """Note who came, and return what to tell them.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        now = self._clock()
+        hostname = clean_hostname(hello.hostname)
+        skew = max(min(hello.device_time - now, _LARGEST_SKEW), -_LARGEST_SKEW)
+        async with self._turns:
+            await self._devices.seen(
+                device_id,
+                now,
+                hostname=hostname,
+                agent_version=_word(hello.agent_version),
+                peer_address=peer,
+                clock_skew_ms=round(skew / timedelta(milliseconds=1)),
+            )
+            self._remember(device_id, hostname)
+            return Greeting(
+                server_time=self._clock(),
+                state_hash=await self._states.state_hash(device_id),
+                submit_after_seconds=self._admission.wait_seconds(
+                    backlog=hello.spool_depth, now=now
+                ),
+                settings=self._settings(),
+                trust_version=await self._trust_version(),
+            )
+
+    @contextmanager
+    def stream(self, device_id: str, ended: asyncio.Event) -> Iterator[Stream]:
+        """Open a stream that ends when `ended` is set; `run` must be running."""
+        if self._watchers is None:
+            raise Unavailable("the server stops", retry_after_seconds=1)
+        stream = self._presence.enter(device_id)
+        watcher = self._watchers.create_task(_end_when(ended, stream), name=f"watch {device_id}")
+        try:
+            yield stream
+        finally:
+            watcher.cancel()
+            if self._presence.leave(stream):
+                self._left.add(device_id)
+
+    async def hostname(self, device_id: str) -> str:
+        """Return what a device calls itself, as it last said here."""
+        known = self._hostnames.get(device_id)
+        if known is None:
+            known = await self._look_up(device_id)
+            self._remember(device_id, known)
+        return known
+
+    async def run(self) -> None:
+        """Keep last-seen times of open streams young, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._watchers = group
+                while True:
+                    await asyncio.sleep(_NOTE_SECONDS)
+                    await self._note_presence()
+        finally:
+            self._watchers = None
+
+    async def _note_presence(self) -> None:
+        device_ids = self._presence.connected_ids() | self._left
+        if not device_ids:
+            return
+        try:
+            await self._devices.seen_many(sorted(device_ids), self._clock())
+        except Unavailable as error:
+            log.warning("Last-seen times are not noted now: {}", error.reason)
+            return
+        self._left.difference_update(device_ids)
+
+    def _remember(self, device_id: str, hostname: str) -> None:
+        self._hostnames[device_id] = hostname
+        self._hostnames.move_to_end(device_id)
+        if len(self._hostnames) > _KNOWN_HOSTNAMES:
+            self._hostnames.popitem(last=False)
+
+
+async def _end_when(ended: asyncio.Event, stream: Stream) -> None:
+    await ended.wait()
+    stream.end(Ended())
+
+
+def _word(text: str) -> str:
+    """Return at most 64 visible ASCII characters of a text that a device sent."""
+    return "".join(letter for letter in text if "!" <= letter <= "~")[:_WORD_CHARACTERS]

@@ -1,0 +1,122 @@
+"""AgentService: what devices say to the server, and hear from it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penguind.caller import caller
+from penguind.presence import Ended, GoAway
+from penguind.services.convert_agent import (
+    HEARTBEAT,
+    hello_from,
+    stream_message,
+    verdicts_message,
+    welcome_message,
+)
+from penguindome.errors import Unauthenticated
+from penguindome.report_wire import report_from_message
+from penguindome.v1 import agent_pb2 as pb
+from penguindome.v1.agent_pb2_grpc import AgentServiceServicer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from penguind.checkin import CheckIns
+    from penguind.ingest import Ingest
+    from penguind.presence import Stream
+    from penguind.rates import ReportRates
+    from penguind.verdicts import DeviceVerdicts
+
+HEARTBEAT_SECONDS = 30.0
+
+
+class Verdicts(Protocol):
+    """Where a device's verdicts come from."""
+
+    async def of_device(self, device_id: str, now: datetime) -> DeviceVerdicts:
+        """Return the verdicts about one device."""
+
+
+class AgentService(AgentServiceServicer):
+    """Serves devices; who calls is what the certificate says."""
+
+    def __init__(
+        self,
+        *,
+        check_ins: CheckIns,
+        ingest: Ingest,
+        rates: ReportRates,
+        verdicts: Verdicts,
+        clock: Callable[[], datetime],
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._check_ins = check_ins
+        self._ingest = ingest
+        self._rates = rates
+        self._verdicts = verdicts
+        self._clock = clock
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def CheckIn(self, request: pb.CheckInRequest, context: Any) -> None:  # noqa: N802 -- gRPC's
+        """Hold a device's stream until it, or its identity, ends."""
+        who = caller()
+        hello = hello_from(request)
+        # The stream is there before the welcome, so that nothing is lost between the two.
+        with self._check_ins.stream(who.name, who.ended) as stream:
+            greeting = await self._check_ins.greet(who.name, hello, who.peer)
+            await context.write(welcome_message(greeting))
+            await self._send(stream, context)
+
+    async def SubmitReport(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.SubmitReportRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.SubmitReportResponse:
+        """Store a report."""
+        device_id = caller().name
+        now = self._clock()
+        self._rates.take(device_id, request.ByteSize(), now)
+        report = report_from_message(request)
+        hostname = await self._check_ins.hostname(device_id)
+        stored = await self._ingest.submit(device_id, hostname, report, now)
+        return pb.SubmitReportResponse(stored=stored.stored, state_hash=stored.state_hash)
+
+    async def ListVerdicts(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ListVerdictsRequest,  # noqa: ARG002
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListVerdictsResponse:
+        """Tell a device what is found about it."""
+        return verdicts_message(await self._verdicts.of_device(caller().name, self._clock()))
+
+    async def _send(self, stream: Stream, context: Any) -> None:
+        """Pass on what comes until the last message.
+
+        Raises:
+            Unauthenticated: the device's identity ended.
+        """
+        while True:
+            message = stream.take()
+            if isinstance(message, Ended):
+                raise Unauthenticated(
+                    "the device's identity ended",
+                    code="identity-ended",
+                    remedy="renew the certificate; a revoked device must be enrolled anew",
+                )
+            if message is not None:
+                await context.write(stream_message(message))
+            elif not await self._woken(stream):
+                await context.write(HEARTBEAT)
+            if isinstance(message, GoAway):
+                return
+
+    async def _woken(self, stream: Stream) -> bool:
+        """Wait for something to send; False when it is time for a sign of life."""
+        try:
+            async with asyncio.timeout(self._heartbeat_seconds):
+                await stream.wake.wait()
+        except TimeoutError:
+            return False
+        return True
