@@ -3,6 +3,7 @@
 import json
 import pathlib
 import subprocess
+from typing import Any
 
 from tests.harness.process import BIN, ROOT, Process, environment
 
@@ -14,6 +15,13 @@ runtime_dir = "{folder}/run"
 plugins = "{plugins}"
 local_plugins = "{folder}/local"
 """
+
+
+def record(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is."""
+    value = json.loads(text)
+    assert isinstance(value, dict)
+    return value
 
 
 class Agent:
@@ -78,14 +86,14 @@ class Agent:
             self.process.stop()
             self.process = None
 
-    def status(self) -> dict:
+    def status(self) -> dict[str, Any]:
         """Return what the daemon says about itself."""
-        return json.loads(self.run("status", "-o", "json"))
+        return record(self.run("status", "-o", "json"))
 
     def device_id(self) -> str:
         """Return the id that enrollment gave."""
         text = (self.folder / "state/identity/device.json").read_text(encoding="utf-8")
-        return json.loads(text)["device_id"]
+        return str(record(text)["device_id"])
 
     def add_local(self, name: str, script: str) -> pathlib.Path:
         """Put an executable into the device's local folder of plugins."""

@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -93,14 +93,14 @@ class Fleet:
             (folder / name).chmod(0o755)
         return folder
 
-    def shown(self, agent: Agent) -> dict:
+    def shown(self, agent: Agent) -> dict[str, Any]:
         """Return what the server knows of a device, as penguinctl shows it."""
         return self.alice.json("device", "show", agent.device_id())
 
-    def wait_for_report(self, agent: Agent, seconds: float = 60) -> dict:
+    def wait_for_report(self, agent: Agent, seconds: float = 60) -> dict[str, Any]:
         """Return what the server knows of a device once its first report is stored."""
 
-        def reported() -> dict | None:
+        def reported() -> dict[str, Any] | None:
             shown = self.shown(agent)
             return shown if shown.get("outputs") else None
 

@@ -1,9 +1,10 @@
 """penguinctl with a profile and a keyring of its own: one operator."""
 
-import json
 import pathlib
 import subprocess
+from typing import Any
 
+from tests.harness.agent import record
 from tests.harness.process import BIN, environment
 
 
@@ -16,7 +17,7 @@ class Operator:
         for name in (folder, folder / "config", folder / "gnupg"):
             name.mkdir(mode=0o700)
 
-    def try_run(self, *words: object, standard_input: str = "") -> subprocess.CompletedProcess:
+    def try_run(self, *words: object, standard_input: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command and return everything about its end."""
         return subprocess.run(
             [str(BIN / "penguinctl"), *map(str, words)],
@@ -39,9 +40,9 @@ class Operator:
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout if status == 0 else done.stdout + done.stderr
 
-    def json(self, *words: object) -> object:
+    def json(self, *words: object) -> dict[str, Any]:
         """Run a command with JSON output and return the value."""
-        return json.loads(self.run(*words, "-o", "json"))
+        return record(self.run(*words, "-o", "json"))
 
     def init(self, invitation: pathlib.Path) -> str:
         """Become an operator by an invitation; a signing key is made."""
