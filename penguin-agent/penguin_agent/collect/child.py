@@ -70,8 +70,10 @@ async def run_child(job: Job) -> Ended:
 
 
 def markers(environment: Mapping[str, str]) -> frozenset[bytes]:
-    """Return the lines of /proc/pid/environ by which a run's processes are known."""
+    """Return the lines of /proc/pid/environ by which a run's processes are known, all or none."""
     names = ("PD_PLUGIN_NAME", "PD_VAR_DIR")
+    if not all(environment.get(name) for name in names):
+        return frozenset()
     return frozenset(f"{name}={environment[name]}".encode() for name in names)
 
 
@@ -156,7 +158,9 @@ async def _end(protocol: _Protocol, family: Family, job: Job, cause: Cause) -> N
 
 
 async def _terminate(family: Family, job: Job) -> None:
-    end = time.monotonic() + job.limits.kill_after.total_seconds()
+    period = job.limits.watch_period
     family.signal(signal.SIGTERM)
-    while time.monotonic() < end and family.members(thorough=True):
-        await asyncio.sleep(job.limits.watch_period.total_seconds())
+    for _ in range(max(1, job.limits.kill_after // period)):
+        if not family.members(thorough=True):
+            return
+        await asyncio.sleep(period.total_seconds())

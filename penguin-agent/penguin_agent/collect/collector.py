@@ -8,11 +8,13 @@ benched.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from logbook import Logger
 
@@ -25,13 +27,14 @@ from penguin_agent.collect.runner import ChildRunner, PluginSpec, Ran, Runner
 from penguindome.durable import make_private_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
     from datetime import datetime
     from pathlib import Path
 
     from penguindome.reports import Output
 
 log = Logger(__name__)
+_LOCK_PERIOD_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Collector:
 
     async def collect(self, names: Collection[str] | None) -> Collected:
         """Run the named plugins, all of them for None; benched ones sit out."""
-        async with self._one_at_a_time:
+        async with self._one_at_a_time, exclusive(self._settings.work_dir):
             await self._prepare()
             found = self.discover()
             asked = [spec for spec in found.plugins if names is None or spec.name in names]
@@ -168,6 +171,7 @@ class Collector:
 
     async def _prepare(self) -> None:
         if not self._prepared:
+            await asyncio.to_thread(make_private_dir, self._settings.var_dir)
             await asyncio.to_thread(prepare_work_dir, self._settings.work_dir)
             self._prepared = True
 
@@ -189,9 +193,26 @@ class Collector:
             self._bench.note(ran.output.name, now, abused=ran.abused)
 
 
-def prepare_work_dir(work_dir: Path) -> None:
-    """Make the folder for wrappers and scratch; what an earlier process left there goes."""
+@asynccontextmanager
+async def exclusive(work_dir: Path) -> AsyncIterator[None]:
+    """Hold the work folder: `penguin-agent collect` waits for the daemon's collection."""
     make_private_dir(work_dir)
+    with (work_dir / "lock").open("w") as file:
+        while not _lock(file):  # noqa: ASYNC110 -- another process holds it: no event tells
+            await asyncio.sleep(_LOCK_PERIOD_SECONDS)
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def prepare_work_dir(work_dir: Path) -> None:
+    """Fill the folder for wrappers and scratch; what an earlier process left there goes."""
     prepare_bin_dir(work_dir / "bin")
     shutil.rmtree(work_dir / "scratch", ignore_errors=True)
     make_private_dir(work_dir / "scratch")

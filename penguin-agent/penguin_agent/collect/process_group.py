@@ -107,7 +107,7 @@ class Family:
         return self._known.get(process.pid) == process.started
 
     def _is_marked(self, process: Process) -> bool:
-        if process.started < self._not_before or process.pid == os.getpid():
+        if not self.markers or process.started < self._not_before or process.pid == os.getpid():
             return False
         try:
             environ = (self.proc / str(process.pid) / "environ").read_bytes()

@@ -62,7 +62,7 @@ async def run_tool(words: tuple[str, ...]) -> str | None:
     path = shutil.which(words[0], path=SYSTEM_PATH)
     if path is None:
         return None
-    environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "PD_PLUGIN_NAME": "", "PD_VAR_DIR": ""}
+    environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
     job = Job((path, *words[1:]), environment, Path("/"), RunLimits(), _DEADLINE)
     ended = await run_child(job)
     if ended.cause is not Cause.EXIT or ended.code != 0:

@@ -8,7 +8,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from penguindome.errors import PenguinDomeError
-from penguindome.reports import Json, Output, OutputStatus, canonical_json, parse_json
+from penguindome.reports import (
+    JSON_LIMIT_BYTES,
+    Json,
+    Output,
+    OutputStatus,
+    canonical_json,
+    parse_json,
+)
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -84,6 +91,10 @@ def _answer(value: Json) -> Verdict:
     if value is None:
         return Verdict(OutputStatus.NOT_APPLICABLE)
     text = canonical_json(value)
+    if len(text) > JSON_LIMIT_BYTES:  # a number or a mended character can grow
+        return Verdict(
+            OutputStatus.ERROR, reason=f"its JSON is larger than {_size(JSON_LIMIT_BYTES)}"
+        )
     if value == "unknown":
         return Verdict(OutputStatus.UNKNOWN, text)
     if isinstance(value, dict) and "cached_at" in value:

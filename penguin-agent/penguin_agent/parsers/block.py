@@ -80,7 +80,7 @@ class BlockDevices:
         return [(folder / "slaves" / name).resolve() for name in names]
 
     def _mapped(self, name: str) -> Path | None:
-        """Find a device-mapper device; /dev/mapper writes odd characters as \\xNN."""
+        r"""Find a device-mapper device; /dev/mapper writes odd characters as \\xNN."""
         try:
             names = sorted(os.listdir(self._sys / "class/block"))  # noqa: PTH208
         except OSError:
@@ -107,7 +107,7 @@ class BlockDevices:
 
 
 def unmangled(name: str) -> str:
-    """Return a device-mapper name without udev's \\xNN escapes."""
+    r"""Return a device-mapper name without udev's \\xNN escapes."""
     head, *rest = name.split("\\x")
     parts = [head]
     for piece in rest:
