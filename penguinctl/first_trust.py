@@ -65,8 +65,12 @@ class FirstTrust:
             raise refused(
                 "the server's trust documents are not the pinned ones", error.reason
             ) from error
+        pinned_seen = False
         for item, envelope in zip(documents, envelopes, strict=True):
-            self.store.keep(item.version, envelope)
+            # What came before the pinned one was passed over, not verified.
+            pinned_seen = pinned_seen or trust.document_hash(envelope.payload) == pinned
+            if pinned_seen:
+                self.store.keep(item.version, envelope)
 
     def make(self, key: signing.SigningKey, server_names: list[str]) -> None:
         """Make, sign and publish version 1.

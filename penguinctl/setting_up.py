@@ -69,7 +69,13 @@ class Setup:
         if passphrase is None and not ui.interactive():
             passphrase = ""
         home = (wish.home or self._app.folder.path / "gnupg").absolute()
-        key = signing.make_key(profile.operator, profile.fleet, home, passphrase)
+        key = signing.make_key(
+            profile.operator,
+            profile.fleet,
+            home,
+            ours=wish.home is None,
+            passphrase=passphrase,
+        )
         if passphrase == "":
             ui.note(
                 "WARNING: the new signing key has no passphrase, as nobody was there to choose one."

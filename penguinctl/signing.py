@@ -80,13 +80,16 @@ def existing_key(text: str, home: Path | None, passphrase: str | None) -> Signin
     return key
 
 
-def make_key(operator: str, fleet: str, home: Path, passphrase: str | None) -> SigningKey:
+def make_key(
+    operator: str, fleet: str, home: Path, *, ours: bool, passphrase: str | None
+) -> SigningKey:
     """Make an ed25519 key that never ends; the trust document says how long it counts.
 
     Args:
         operator: Whose key it is.
         fleet: For which fleet.
         home: A short path; made if missing.
+        ours: Whether the home is penguinctl's even if it is there already.
         passphrase: None lets gpg's agent ask for one, an empty one leaves the key unprotected.
 
     Raises:
@@ -98,16 +101,21 @@ def make_key(operator: str, fleet: str, home: Path, passphrase: str | None) -> S
             subject=str(home),
             remedy="Give a shorter one with --gpg-home",
         )
+    own_home = ours or not home.exists()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _gpg(home, own_home=True) as gpg:
-        existing = gpg.list_keys(secret=True)
-        fingerprint = existing[0]["fingerprint"] if existing else None
-        if fingerprint is None:
-            fingerprint = _generate(gpg, operator, fleet, passphrase)
-    return SigningKey(fingerprint, home, own_home=True, passphrase=passphrase)
+    address = f"{operator}@{fleet[:8]}.invalid"
+    with _gpg(home, own_home=own_home) as gpg:
+        # An interrupted run may have left its key.
+        made = [
+            entry["fingerprint"]
+            for entry in gpg.list_keys(secret=True)
+            if any(f"<{address}>" in uid for uid in entry["uids"])
+        ]
+        fingerprint = made[0] if made else _generate(gpg, operator, address, passphrase)
+    return SigningKey(fingerprint, home, own_home, passphrase)
 
 
-def _generate(gpg: gnupg.GPG, operator: str, fleet: str, passphrase: str | None) -> str:
+def _generate(gpg: gnupg.GPG, operator: str, address: str, passphrase: str | None) -> str:
     protection = {"passphrase": passphrase} if passphrase else {}
     form = gpg.gen_key_input(
         key_type="EDDSA",
@@ -115,7 +123,7 @@ def _generate(gpg: gnupg.GPG, operator: str, fleet: str, passphrase: str | None)
         key_usage="sign",
         expire_date="0",
         name_real=operator,
-        name_email=f"{operator}@{fleet[:8]}.invalid",
+        name_email=address,
         no_protection=passphrase == "",
         **protection,
     )

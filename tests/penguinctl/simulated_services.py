@@ -1,0 +1,305 @@
+"""What the simulated server answers: one servicer per noun over one State."""
+
+from dataclasses import dataclass, field
+
+from penguindome import chain, selectors
+from penguindome.errors import AlreadyExists, Forbidden, NotFound
+from penguindome.v1 import (
+    bootstrap_pb2,
+    bootstrap_pb2_grpc,
+    check_pb2,
+    check_pb2_grpc,
+    device_pb2,
+    device_pb2_grpc,
+    issue_pb2,
+    issue_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+    token_pb2,
+    token_pb2_grpc,
+    trail_pb2,
+    trail_pb2_grpc,
+    trust_pb2,
+    trust_pb2_grpc,
+)
+
+
+@dataclass
+class State:
+    """What the server holds; tests fill it with messages."""
+
+    fleet: str
+    roles: tuple = ("admin",)
+    devices: list = field(default_factory=list)
+    outputs: list = field(default_factory=list)
+    tokens: list = field(default_factory=list)
+    issues: list = field(default_factory=list)
+    checks: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+    verdicts: object = None
+    trail: list = field(default_factory=list)
+    ledger: list = field(default_factory=list)
+    trust: list = field(default_factory=list)
+
+    def picked(self, terms, states=("active",)):
+        selector = selectors.parse_selector(terms)
+        return [
+            d
+            for d in self.devices
+            if d.state in states
+            and selectors.matches_name(selector, d.hostname, d.device_id)
+            and set(selector.labels) <= set(d.labels)
+            and set(selector.failing) <= set(d.open_issues)
+        ]
+
+    def one(self, name):
+        found = [d for d in self.devices if name in (d.device_id, d.hostname)]
+        if not found:
+            raise NotFound("no such device", subject=name)
+        return found[0]
+
+    def append_ledger(self, action, target, number=None):
+        previous = self.ledger[-1].hash if self.ledger else chain.GENESIS
+        row = ledger_pb2.LedgerRow(
+            number=number or len(self.ledger) + 1,
+            time_unix_ms=1_700_000_000_000 + len(self.ledger),
+            actor="operator/alice",
+            action=action,
+            target=target,
+            details=b'{"reason":"test"}',
+            previous_hash=previous,
+        )
+        row.hash = chain.row_hash(
+            previous=previous,
+            number=row.number,
+            time_unix_ms=row.time_unix_ms,
+            actor=row.actor,
+            action=row.action,
+            target=row.target,
+            details=row.details,
+        )
+        self.ledger.append(row)
+
+
+class Base:
+    def __init__(self, simulator):
+        self.simulator = simulator
+
+    @property
+    def state(self):
+        return self.simulator.state
+
+
+class Bootstrap(Base, bootstrap_pb2_grpc.BootstrapServiceServicer):
+    def RedeemInvitation(self, request, context):  # noqa: N802 -- gRPC's name
+        entry = self.simulator.invitations.get(request.invitation_id)
+        if entry is None or entry[0].secret != request.invitation_secret:
+            raise Forbidden("the invitation is unknown, used or over", remedy="Ask for a new one")
+        invitation, roles = entry
+        used = getattr(self.simulator, "used", {})
+        if used.setdefault(request.invitation_id, request.csr) != request.csr:
+            raise Forbidden("the invitation was used already", remedy="Ask for a new one")
+        self.simulator.used = used
+        self.state.roles = roles
+        return bootstrap_pb2.RedeemInvitationResponse(
+            operator_name=invitation.operator_name,
+            certificate=self.simulator.operator_certificate(invitation.operator_name, request.csr),
+            roles=roles,
+        )
+
+
+class Device(Base, device_pb2_grpc.DeviceServiceServicer):
+    def ListDevices(self, request, context):  # noqa: N802
+        states = request.states or ("pending", "active")
+        return device_pb2.ListDevicesResponse(devices=self.state.picked(request.selectors, states))
+
+    def GetDevice(self, request, context):  # noqa: N802
+        device = self.state.one(request.device)
+        return device_pb2.GetDeviceResponse(device=device, outputs=self.state.outputs)
+
+    def ApproveDevice(self, request, context):  # noqa: N802
+        self.state.one(request.device_id).state = "active"
+        return device_pb2.ApproveDeviceResponse()
+
+    def RevokeDevice(self, request, context):  # noqa: N802
+        self.state.one(request.device_id).state = "revoked"
+        return device_pb2.RevokeDeviceResponse()
+
+    def DeleteDevice(self, request, context):  # noqa: N802
+        self.state.devices.remove(self.state.one(request.device_id))
+        return device_pb2.DeleteDeviceResponse()
+
+    def LabelDevice(self, request, context):  # noqa: N802
+        device = self.state.one(request.device_id)
+        device.labels[:] = sorted((set(device.labels) | set(request.add)) - set(request.remove))
+        return device_pb2.LabelDeviceResponse(labels=device.labels)
+
+    def CollectDevice(self, request, context):  # noqa: N802
+        return device_pb2.CollectDeviceResponse(
+            delivered=self.state.one(request.device_id).connected
+        )
+
+
+class Token(Base, token_pb2_grpc.TokenServiceServicer):
+    def CreateToken(self, request, context):  # noqa: N802
+        return token_pb2.CreateTokenResponse(
+            token_id=bytes(range(8)),
+            secret=bytes(32),
+            advertised_host="penguind.example.com",
+            main_port=7443,
+            bootstrap_port=7444,
+            expires_unix_ms=2_000_000_000_000,
+        )
+
+    def ListTokens(self, request, context):  # noqa: N802
+        return token_pb2.ListTokensResponse(tokens=self.state.tokens)
+
+    def RevokeToken(self, request, context):  # noqa: N802
+        if request.token_id not in [item.token_id for item in self.state.tokens]:
+            raise NotFound("no such token", subject=request.token_id)
+        return token_pb2.RevokeTokenResponse()
+
+
+class Issue(Base, issue_pb2_grpc.IssueServiceServicer):
+    def ListIssues(self, request, context):  # noqa: N802
+        ids = {d.device_id for d in self.state.picked(request.selectors)}
+        found = [
+            i
+            for i in self.state.issues
+            if (i.state == "open" or request.include_closed)
+            and (not request.selectors or i.device_id in ids)
+            and (not request.names or i.name in request.names)
+        ]
+        return issue_pb2.ListIssuesResponse(issues=found)
+
+    def GetIssue(self, request, context):  # noqa: N802
+        found = [i for i in self.state.issues if i.issue_id == request.issue_id]
+        if not found:
+            raise NotFound("no such issue", subject=request.issue_id)
+        return issue_pb2.GetIssueResponse(issue=found[0])
+
+    def AuditDevices(self, request, context):  # noqa: N802
+        opened = [i for i in self.state.issues if i.state == "open"]
+        closed = [i for i in self.state.issues if i.state == "closed"]
+        count = len(self.state.picked(request.selectors))
+        return issue_pb2.AuditDevicesResponse(devices=count, opened=opened, closed=closed)
+
+    def OpenIssue(self, request, context):  # noqa: N802
+        for item in self.state.issues:
+            if (item.device_id, item.name, item.state) == (request.device_id, request.name, "open"):
+                return issue_pb2.OpenIssueResponse(issue=item, opened=False)
+        item = issue_pb2.Issue(
+            issue_id=f"01HZY3J5Q0G7X8K9M2N4P6R8{len(self.state.issues):02}",
+            device_id=request.device_id,
+            hostname=self.state.one(request.device_id).hostname,
+            name=request.name,
+            severity=request.severity or "medium",
+            state="open",
+        )
+        self.state.issues.append(item)
+        return issue_pb2.OpenIssueResponse(issue=item, opened=True)
+
+    def CloseIssues(self, request, context):  # noqa: N802
+        wanted = [i for i in self.state.issues if i.issue_id in request.issue_ids]
+        closed = [i for i in wanted if i.state == "open"]
+        for item in closed:
+            item.state = "closed"
+        return issue_pb2.CloseIssuesResponse(closed=closed)
+
+
+class Check(Base, check_pb2_grpc.CheckServiceServicer):
+    def ListChecks(self, request, context):  # noqa: N802
+        return check_pb2.ListChecksResponse(checks=self.state.checks, problems=self.state.problems)
+
+    def GetCheck(self, request, context):  # noqa: N802
+        found = [c for c in self.state.checks if c.name == request.name]
+        if not found:
+            raise NotFound("no such check", subject=request.name)
+        return check_pb2.GetCheckResponse(check=found[0], verdicts=self.state.verdicts)
+
+    def TestCheck(self, request, context):  # noqa: N802
+        check = check_pb2.Check(name="tested", source=request.source, severity="low")
+        return check_pb2.TestCheckResponse(check=check, verdicts=self.state.verdicts)
+
+
+class Trail(Base, trail_pb2_grpc.TrailServiceServicer):
+    def ListTrail(self, request, context):  # noqa: N802
+        found = [e for e in self.state.trail if e.key.startswith(request.key_prefix)]
+        if request.device_id:
+            found = [e for e in found if e.device_id == request.device_id]
+        if request.selectors:
+            ids = {d.device_id for d in self.state.picked(request.selectors)}
+            found = [e for e in found if e.device_id in ids]
+        found = [e for e in found if e.received_unix_ms >= request.since_unix_ms]
+        limit = request.limit or 100
+        return trail_pb2.ListTrailResponse(entries=found[:limit], more=len(found) > limit)
+
+
+class Ledger(Base, ledger_pb2_grpc.LedgerServiceServicer):
+    def ListLedger(self, request, context):  # noqa: N802
+        rows = [row for row in self.state.ledger if row.number > request.after]
+        return ledger_pb2.ListLedgerResponse(rows=rows[: request.limit or 1000])
+
+    def GetLedgerHead(self, request, context):  # noqa: N802
+        if not self.state.ledger:
+            return ledger_pb2.GetLedgerHeadResponse()
+        row = self.state.ledger[-1]
+        return ledger_pb2.GetLedgerHeadResponse(
+            number=row.number, hash=row.hash, time_unix_ms=row.time_unix_ms
+        )
+
+
+class Trust(Base, trust_pb2_grpc.TrustServiceServicer):
+    def GetTrust(self, request, context):  # noqa: N802
+        return trust_pb2.GetTrustResponse(documents=self.state.trust)
+
+    def PublishTrust(self, request, context):  # noqa: N802
+        held = [item.version for item in self.state.trust]
+        if request.document in self.state.trust:
+            return trust_pb2.PublishTrustResponse()
+        if request.document.version in held:
+            raise AlreadyExists("the fleet has a trust document")
+        self.state.trust.append(request.document)
+        return trust_pb2.PublishTrustResponse()
+
+
+class Server(Base, server_pb2_grpc.ServerServiceServicer):
+    def GetServerStatus(self, request, context):  # noqa: N802
+        return server_pb2.GetServerStatusResponse(
+            version="0.1.0",
+            fleet_id=self.state.fleet,
+            started_unix_ms=1_700_000_000_000,
+            time_unix_ms=1_700_000_100_000,
+            connected_devices=3,
+            devices={"active": 4, "pending": 1},
+            open_issues={"high": 2},
+            database="embedded 6.0.5",
+            trust_version=len(self.state.trust),
+            reports_stored=17,
+            problems=self.state.problems and ["the disk is nearly full"],
+        )
+
+    def GetSelf(self, request, context):  # noqa: N802
+        return server_pb2.GetSelfResponse(
+            name="alice",
+            roles=self.state.roles,
+            advertised_host="penguind.example.com",
+            certificate_expires_unix_ms=2_000_000_000_000,
+        )
+
+
+def add_bootstrap(server, simulator):
+    bootstrap_pb2_grpc.add_BootstrapServiceServicer_to_server(Bootstrap(simulator), server)
+
+
+def add_main(server, simulator):
+    device_pb2_grpc.add_DeviceServiceServicer_to_server(Device(simulator), server)
+    token_pb2_grpc.add_TokenServiceServicer_to_server(Token(simulator), server)
+    issue_pb2_grpc.add_IssueServiceServicer_to_server(Issue(simulator), server)
+    check_pb2_grpc.add_CheckServiceServicer_to_server(Check(simulator), server)
+    trail_pb2_grpc.add_TrailServiceServicer_to_server(Trail(simulator), server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(simulator), server)
+    trust_pb2_grpc.add_TrustServiceServicer_to_server(Trust(simulator), server)
+    server_pb2_grpc.add_ServerServiceServicer_to_server(Server(simulator), server)

@@ -1,0 +1,339 @@
+"""penguinctl init: from an invitation to a working operator."""
+
+import secrets
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from penguindome import trust
+from penguindome.errors import Forbidden, PreconditionFailed, Unauthenticated
+from tests.penguinctl.server_simulator import Simulator
+
+
+def hash_line(result):
+    return next(word for word in result.err.split() if len(word) == 64)
+
+
+def gpg_agents(folder):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if "gpg-agent" in line[0] and any(str(folder) in word for word in line):
+            found.append(line)
+    return found
+
+
+def test_first_admin_makes_and_publishes_trust_and_is_told_the_threshold(fresh, ctl):
+    result = ctl("init", stdin=fresh.invitation())
+    assert result.code == 0, result.err
+    assert "ready: alice at 127.0.0.1" in result.out
+    assert "threshold of every role is 1" in result.err
+    document = trust.from_payload(fresh.state.trust[0].envelope.payload)
+    assert document.fleet == fresh.fleet
+    assert list(document.operators.values()) == ["alice"]
+    assert hash_line(result) == trust.document_hash(fresh.state.trust[0].envelope.payload).hex()
+
+
+def test_invitation_may_come_from_a_file(fresh, ctl):
+    path = ctl.home / "invitation.txt"
+    path.write_text(fresh.invitation() + "\n")
+    assert ctl("init", "--invitation-file", str(path)).code == 0
+
+
+def test_invitation_is_refused_on_the_command_line(fresh, ctl):
+    result = ctl("init", fresh.invitation())
+    assert result.code == 2
+    assert fresh.calls == []
+
+
+def test_profile_is_private(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    # gpg makes the public key ring for others to read; its folder lets nobody in.
+    for path in [ctl.profile, *ctl.profile.glob("*"), *ctl.profile.glob("trust/*")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_no_gpg_agent_is_left_behind(fresh, ctl):
+    assert ctl("init", stdin=fresh.invitation()).code == 0
+    assert gpg_agents(ctl.home) == []
+
+
+def test_made_key_never_expires_and_is_ed25519(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    home = ctl.profile / "gnupg"
+    listed = subprocess.run(
+        ["gpg", "--homedir", home, "--no-autostart", "--with-colons", "--list-keys"],
+        capture_output=True, text=True, check=True, timeout=20,
+    ).stdout  # fmt: skip
+    fields = next(line for line in listed.splitlines() if line.startswith("pub")).split(":")
+    assert fields[3] == "22"
+    assert fields[6] == ""
+
+
+def test_without_passphrase_and_terminal_the_key_is_unprotected_and_that_is_said(fresh, ctl):
+    result = ctl("init", stdin=fresh.invitation(), PENGUINCTL_PASSPHRASE_FILE="")
+    assert result.code == 0, result.err
+    assert "no passphrase" in result.err
+    assert "--change-passphrase" in result.err
+
+
+def own_key(folder, passphrase=""):
+    folder.mkdir(mode=0o700)
+    subprocess.run(
+        ["gpg", "--homedir", folder, "--batch", "--pinentry-mode", "loopback", "--passphrase",
+         passphrase, "--quick-gen-key", "alice <a@example.com>", "ed25519", "sign", "never"],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    listed = subprocess.run(
+        ["gpg", "--homedir", folder, "--with-colons", "--list-keys"],
+        check=True, capture_output=True, text=True, timeout=30,
+    ).stdout  # fmt: skip
+    return next(line for line in listed.splitlines() if line.startswith("fpr")).split(":")[9]
+
+
+@pytest.fixture
+def keyring(home):
+    folder = home / "own"
+    yield folder
+    subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=True, timeout=20)
+
+
+def test_operator_brings_a_key(fresh, ctl, keyring):
+    fingerprint = own_key(keyring, "correct horse")
+    arguments = ["init", "--gpg-key", fingerprint, "--gpg-home", str(keyring)]
+    result = ctl(*arguments, stdin=fresh.invitation())
+    assert result.code == 0, result.err
+    document = trust.from_payload(fresh.state.trust[0].envelope.payload)
+    assert list(document.keys) == [fingerprint]
+    assert not (ctl.profile / "gnupg").exists()
+
+
+def test_unknown_key_is_refused(fresh, ctl, keyring):
+    own_key(keyring)
+    arguments = ["init", "--gpg-key", "0" * 40, "--gpg-home", str(keyring)]
+    result = ctl(*arguments, stdin=fresh.invitation())
+    assert (result.code, "no such secret" in result.err) == (3, True)
+
+
+@pytest.mark.parametrize("fingerprint", ["alice", "0123456789ABCDEF", "--output=x"])
+def test_short_or_strange_fingerprint_is_refused(fresh, ctl, fingerprint):
+    result = ctl("init", "--gpg-key", fingerprint, stdin=fresh.invitation())
+    assert result.code == 2
+
+
+def test_second_operator_verifies_trust_against_the_invitation(fresh, ctl):
+    first = ctl("init", stdin=fresh.invitation())
+    pinned = bytes.fromhex(hash_line(first))
+    line = fresh.invitation("bob", ("operator",), trust_hash=pinned)
+    result = ctl("--config-dir", str(ctl.home / "bob"), "init", stdin=line)
+    assert result.code == 0, result.err
+    assert hash_line(result) == pinned.hex()
+    assert (ctl.home / "bob" / "trust" / "1.json").exists()
+
+
+def test_wrong_trust_hash_is_refused_with_7(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    line = fresh.invitation("bob", ("operator",), trust_hash=secrets.token_bytes(32))
+    result = ctl("--config-dir", str(ctl.home / "bob"), "init", stdin=line)
+    assert result.code == 7
+    assert "pinned" in result.err
+    assert not (ctl.home / "bob" / "trust").exists()
+
+
+def test_invitation_older_than_the_trust_document_needs_a_hash_from_an_operator(fresh, ctl):
+    line = fresh.invitation("bob", ("operator",))
+    pinned = hash_line(ctl("init", stdin=fresh.invitation()))
+    bob = ["--config-dir", str(ctl.home / "bob"), "init"]
+    result = ctl(*bob, stdin=line)
+    assert (result.code, "--trust-hash" in result.err) == (6, True)
+    again = ctl(*bob, "--trust-hash", pinned, stdin=line)
+    assert again.code == 0, again.err
+
+
+def test_viewer_cannot_found_a_fleet_but_gets_ready(fresh, ctl):
+    result = ctl("init", stdin=fresh.invitation(roles=("viewer",)))
+    assert result.code == 0
+    assert "no trust document yet" in result.err
+    assert fresh.state.trust == []
+
+
+@pytest.mark.parametrize("lost", ["RedeemInvitation", "GetSelf", "GetTrust", "PublishTrust"])
+def test_interrupted_anywhere_a_second_run_finishes(fresh, ctl, lost):
+    fresh.lose_answer_of = {lost}
+    line = fresh.invitation()
+    assert ctl("init", stdin=line).code == 5
+    result = ctl("init", stdin=line)
+    assert result.code == 0, result.err
+    assert len(fresh.state.trust) == 1
+    assert ctl("token", "create").code == 0
+
+
+def test_running_again_when_all_is_done_is_harmless(fresh, ctl):
+    line = fresh.invitation()
+    ctl("init", stdin=line)
+    before = (ctl.profile / "certificate.pem").read_bytes()
+    assert ctl("init", stdin=line).code == 0
+    assert ctl("init").code == 0
+    assert (ctl.profile / "certificate.pem").read_bytes() == before
+    assert len(fresh.requests("RedeemInvitation")) == 1
+
+
+def test_new_invitation_renews_the_certificate(fresh, ctl):
+    fresh.certificate_days = -0.5
+    ctl("init", stdin=fresh.invitation())
+    expired = ctl("device", "list")
+    assert (expired.code, "certificate ended" in expired.err) == (4, True)
+    fresh.certificate_days = 3
+    assert ctl("init", stdin=fresh.invitation()).code == 0
+    result = ctl("device", "list")
+    assert result.code == 0
+    assert "certificate ends in 2 d" in result.err
+
+
+def test_profile_of_another_fleet_is_kept_apart(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    line = fresh.invitation(fleet="0" * 31 + "1")
+    result = ctl("init", stdin=line)
+    assert (result.code, "--config-dir" in result.err) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda line: line[:-10], "cut off"),
+        (lambda line: line[:60] + ("A" if line[60] != "A" else "B") + line[61:], "mistyped"),
+        (lambda line: "", "not an invitation"),
+        (lambda line: line.replace("pdi1", "pde1"), "enrollment token"),
+        (lambda line: "\x1b[31m" + line, "something else"),
+    ],
+)
+def test_damaged_invitation_ends_with_2_and_says_what_to_do(fresh, ctl, spoil, words):
+    result = ctl("init", stdin=spoil(fresh.invitation()))
+    assert result.code == 2
+    assert words in result.err
+    assert "—" in result.err
+    assert fresh.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unauthenticated("the invitation expired 2 h ago", remedy="Ask for a new one"), 4),
+        (PreconditionFailed("the invitation was used", remedy="Ask for a new one"), 6),
+        (Forbidden("the invitation is unknown", remedy="Ask for a new one"), 4),
+    ],
+)
+def test_servers_refusal_is_told(fresh, ctl, error, code):
+    fresh.failures = {"RedeemInvitation": error}
+    result = ctl("init", stdin=fresh.invitation())
+    assert result.code == code
+    assert result.err == f"penguinctl: {error.text()}\n"
+
+
+def test_missing_invitation_file(fresh, ctl):
+    result = ctl("init", "--invitation-file", str(ctl.home / "none"))
+    assert (result.code, "No such file" in result.err) == (2, True)
+
+
+def test_wrong_secret_is_refused(fresh, ctl):
+    line = fresh.invitation()
+    fresh.invitations.clear()
+    assert ctl("init", stdin=line).code == 4
+
+
+def test_unreachable_server(fresh, ctl):
+    line = fresh.invitation(bootstrap_port=1)
+    result = ctl("init", stdin=line)
+    assert result.code == 5
+    assert "127.0.0.1:1" in result.err
+    assert "—" in result.err
+
+
+def test_impostor_gets_neither_secret_nor_answer(fresh, ctl):
+    impostor = Simulator().start()
+    try:
+        line = fresh.invitation(bootstrap_port=impostor.bootstrap_port)
+        result = ctl("init", stdin=line)
+    finally:
+        impostor.stop()
+    assert result.code == 7
+    assert "not our server" in result.err
+    assert "Nothing was sent" in result.err
+    assert impostor.calls == []
+
+
+def test_impostor_later_is_noticed_too(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    impostor = Simulator().start()
+    path = ctl.profile / "profile.toml"
+    text = path.read_text().replace(str(fresh.main_port), str(impostor.main_port))
+    path.write_text(text)
+    try:
+        result = ctl("device", "list")
+    finally:
+        impostor.stop()
+    assert (result.code, impostor.calls) == (7, [])
+
+
+def test_certificate_for_another_key_is_refused(fresh, ctl):
+    from penguindome import keys  # noqa: PLC0415
+    from penguindome.csr import make_csr  # noqa: PLC0415
+
+    other = make_csr(keys.generate_key())
+    real = fresh.operator_certificate
+    fresh.operator_certificate = lambda name, csr: real(name, other)
+    result = ctl("init", stdin=fresh.invitation())
+    assert (result.code, "another key" in result.err) == (7, True)
+    assert not (ctl.profile / "profile.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "remedy"),
+    [
+        (".", 0o750, "chmod 0700"),
+        ("key.pem", 0o640, "chmod 0600"),
+        ("profile.toml", 0o604, "chmod 0600"),
+        ("anchor.pem", 0o622, "chmod 0600"),
+    ],
+)
+def test_loose_modes_are_refused_with_the_remedy(fresh, ctl, name, mode, remedy):
+    ctl("init", stdin=fresh.invitation())
+    (ctl.profile / name).chmod(mode)
+    result = ctl("device", "list")
+    assert (result.code, remedy in result.err) == (6, True)
+
+
+def test_damaged_profile(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    (ctl.profile / "profile.toml").write_text("fleet = ")
+    assert ctl("device", "list").code == 7
+
+
+def test_without_profile_commands_name_init(ctl):
+    result = ctl("device", "list")
+    assert (result.code, "penguinctl init" in result.err) == (6, True)
+
+
+def test_too_long_gpg_home_names_the_option(fresh, ctl):
+    result = ctl("init", "--gpg-home", str(ctl.home / ("x" * 90)), stdin=fresh.invitation())
+    assert (result.code, "--gpg-home" in result.err) == (6, True)
+
+
+def test_wrong_passphrase_signs_nothing(fresh, ctl):
+    ctl("init", stdin=fresh.invitation(roles=("viewer",)))
+    ctl.passphrase.write_text("wrong\n")
+    fresh.state.roles = ("admin",)
+    result = ctl("init")
+    assert (result.code, fresh.state.trust) == (6, [])
+    assert "did not sign" in result.err
+
+
+def test_profile_names_no_secret(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    text = (ctl.profile / "profile.toml").read_text()
+    assert "correct horse" not in text
