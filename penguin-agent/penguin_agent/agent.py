@@ -1,0 +1,274 @@
+"""Put the agent together: one place that builds everything, and says how it is doing."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logbook import Logger
+
+from penguin_agent.backoff import Backoff
+from penguin_agent.clock import DeviceClock, boottime
+from penguin_agent.collect.collector import Collector, CollectSettings
+from penguin_agent.collect.limits import RunLimits
+from penguin_agent.collect.schedule import Schedule
+from penguin_agent.collecting import Collecting
+from penguin_agent.connection import (
+    CollectWanted,
+    Hello,
+    Push,
+    SettingsChanged,
+    TrustMoved,
+    VerdictsMoved,
+    Welcomed,
+    Wishes,
+)
+from penguin_agent.dead_letters import DeadLetters
+from penguin_agent.enrollment import Enrollment
+from penguin_agent.identity import IdentityFolder
+from penguin_agent.link import Link
+from penguin_agent.ratchet import Ratchet
+from penguin_agent.spool import Spool
+from penguin_agent.spool_folder import SpoolFolder
+from penguin_agent.status import clock_words, enrollment_words, moment, output_words, seconds
+from penguin_agent.submitter import Submitter
+from penguin_agent.trust_store import TrustStore
+from penguin_agent.verdicts import VerdictFile
+from penguindome.errors import PenguinDomeError
+from penguindome.ids import new_ulid
+from penguindome.names import clean_hostname
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from penguin_agent.config import Settings
+    from penguin_agent.failpoints import Failpoint
+    from penguin_agent.identity import Identity
+
+log = Logger(__name__)
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Base:
+    """What every command needs: identity, trust and a way to the bootstrap listener."""
+
+    def __init__(
+        self, settings: Settings, *, wall: Callable[[], datetime], failpoint: Failpoint
+    ) -> None:
+        state_dir = settings.paths.state_dir
+        self.settings = settings
+        self.version = agent_version()
+        self.clock = DeviceClock(wall)
+        self.identities = IdentityFolder(state_dir / "identity", failpoint)
+        self.trust = TrustStore(state_dir / "trust")
+        self.verdicts = VerdictFile(state_dir / "verdicts.json")
+        self.dead_letters = DeadLetters(state_dir / "dead-letters")
+        self.enrollment = Enrollment(
+            self.identities,
+            self.trust,
+            agent_version=self.version,
+            clock=wall,
+            heard_time=self.clock.heard,
+        )
+
+    def enrollment_words(self) -> dict[str, Any]:
+        """Return who this device is."""
+        identity = self.identities.load()
+        waiting = None if identity else self.identities.application()
+        fingerprint = ""
+        if identity is not None:
+            fingerprint = identity.fingerprint
+        elif waiting is not None:
+            fingerprint = self.identities.candidate().fingerprint
+        return enrollment_words(identity, waiting, fingerprint)
+
+
+class Agent:
+    """The parts of a running, enrolled agent."""
+
+    def __init__(
+        self, base: Base, identity: Identity, group: asyncio.TaskGroup, failpoint: Failpoint
+    ) -> None:
+        self.base = base
+        self.identity = identity
+        settings = base.settings
+        state_dir = settings.paths.state_dir
+        self.boot_id = boot_id()
+        self._ratchet = Ratchet(state_dir / "state" / "ratchet")
+        self.spool = Spool(
+            SpoolFolder(state_dir),
+            base.dead_letters,
+            new_id=lambda: new_ulid(base.clock.now()),
+            failpoint=failpoint,
+        )
+        self.link = Link(
+            identities=base.identities,
+            trust=base.trust,
+            enrollment=base.enrollment,
+            clock=base.clock,
+            hello=self._hello,
+            handle=self.handle,
+            backoff=Backoff(random.uniform),
+            group=group,
+        )
+        self.submitter = Submitter(
+            self.spool,
+            self.link,
+            interval=settings.schedule.submit_interval,
+            backoff=Backoff(random.uniform),
+            now=base.clock.now,
+        )
+        self.schedule = Schedule(
+            interval=settings.schedule.collect_interval,
+            plugin_intervals=settings.schedule.plugin_intervals,
+            random=random.random,
+        )
+        self.collector = make_collector(settings, base.clock.now)
+        self.collecting = Collecting(
+            collector=self.collector,
+            schedule=self.schedule,
+            spool=self.spool,
+            submitter=self.submitter,
+            dead_letters=base.dead_letters,
+            clock=base.clock,
+            boot_id=self.boot_id,
+            version=base.version,
+        )
+        if (document := base.trust.newest()) is not None:
+            base.clock.signed(document.issued_time)
+
+    async def handle(self, push: Push) -> None:
+        """Act on what the server pushed, within this device's own bounds."""
+        allow = self.base.settings.allow
+        if isinstance(push, Welcomed):
+            await self._welcomed(push)
+        elif isinstance(push, CollectWanted):
+            if allow.collect_now:
+                self.collecting.ask(push)
+        elif isinstance(push, SettingsChanged):
+            self._tune(push.wishes)
+        elif isinstance(push, TrustMoved):
+            await self._fetch_trust(push.version)
+        elif isinstance(push, VerdictsMoved):
+            await self.fetch_verdicts()
+
+    async def fetch_verdicts(self) -> None:
+        """Fetch the verdicts about this device and keep them."""
+        connection = self.link.connection
+        if connection is None:
+            return
+        try:
+            verdicts, audited = await connection.verdicts()
+        except PenguinDomeError as error:
+            log.warning("Verdicts cannot be fetched: {}", error)
+            return
+        self.base.verdicts.keep(verdicts, audited, self.base.clock.now())
+
+    def status(self) -> dict[str, Any]:
+        """Return the agent's state, for `penguin-agent status`."""
+        states = self.collector.plugin_states()
+        schedule = self.base.settings.schedule
+        return {
+            "version": self.base.version,
+            "running": True,
+            **self.base.enrollment_words(),
+            "connected": self.link.connected.is_set(),
+            "trouble": self.link.trouble or self.submitter.trouble,
+            "last_accepted_time": moment(self.submitter.accepted_time),
+            "spool_depth": self.spool.depth,
+            "spool_bytes": self.spool.size_bytes,
+            "dead_letters": self.base.dead_letters.count(),
+            "benched": [state.name for state in states if state.benched],
+            "failing": [s.name for s in states if s.status in ("error", "timeout")],
+            "problems": [list(each) for each in self.collector.discover().problems],
+            "outputs": output_words(self.spool.current.outputs),
+            "collect_interval_seconds": seconds(schedule.collect_interval),
+            "clock": clock_words(self.base.clock),
+        }
+
+    async def _welcomed(self, welcome: Welcomed) -> None:
+        self._ratchet.write(welcome.ratchet)
+        self._tune(welcome.wishes)
+        self.submitter.wait(welcome.submit_after)
+        document = self.base.trust.newest()
+        if document is None or welcome.trust_version > document.version:
+            await self._fetch_trust(welcome.trust_version)
+        await self.fetch_verdicts()
+
+    async def _fetch_trust(self, version: int) -> None:
+        try:
+            document = await self.base.enrollment.update_trust(self.identity.device)
+        except PenguinDomeError as error:
+            log.warning("Trust document {} is not taken: {}", version, error)
+            return
+        if document is not None:
+            self.base.clock.signed(document.issued_time)
+
+    def _tune(self, wishes: Wishes) -> None:
+        if not self.base.settings.allow.server_schedule:
+            return
+        self.schedule.tune(
+            interval=wishes.collect_interval, plugin_intervals=wishes.plugin_intervals
+        )
+        if wishes.submit_interval is not None:
+            self.submitter.tune(wishes.submit_interval)
+
+    def _hello(self) -> Hello:
+        document = self.base.trust.newest()
+        return Hello(
+            boot_id=self.boot_id,
+            agent_version=self.base.version,
+            hostname=clean_hostname(socket.gethostname()),
+            trust_version=document.version if document else 0,
+            device_time=self.base.clock.now(),
+            spool_depth=self.spool.depth,
+            ratchet=self._ratchet.read(),
+        )
+
+
+def make_collector(
+    settings: Settings,
+    now: Callable[[], datetime],
+    *,
+    work_dir: Path | None = None,
+    var_dir: Path | None = None,
+) -> Collector:
+    """Return a collector for these settings."""
+    paths, run = settings.paths, settings.run
+    return Collector(
+        CollectSettings(
+            shipped=paths.plugins,
+            local=paths.local_plugins,
+            var_dir=var_dir or paths.state_dir / "plugins-var",
+            work_dir=work_dir or paths.state_dir / "plugins-work",
+            settings=paths.settings,
+            parallel=run.parallel,
+            deadline=run.deadline,
+            limits=RunLimits(stdout_bytes=run.output_limit_bytes),
+        ),
+        clock=now,
+        monotonic=boottime,
+    )
+
+
+def boot_id() -> str:
+    """Return the kernel's boot id; a random one where there is none to read."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)
+
+
+def agent_version() -> str:
+    """Return the installed version."""
+    try:
+        return metadata.version("penguindome")
+    except metadata.PackageNotFoundError:
+        return "0"

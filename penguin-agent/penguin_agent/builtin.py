@@ -1,0 +1,54 @@
+"""The one output that is not a plugin's: what the agent says about itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penguindome.outputs import Output, OutputStatus
+from penguindome.strict_json import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+NAME = "agent"
+PROBLEM_LIMIT = 32
+REASON_LIMIT = 300
+
+
+def agent_output(
+    *,
+    version: str,
+    dead_letters: int,
+    benched: Sequence[str],
+    problems: Sequence[tuple[str, str]],
+    clock_wrong: bool,
+    now: datetime,
+) -> Output:
+    """Return the output `agent`; only what changes rarely is in it, since a change is a report.
+
+    Args:
+        version: the agent's.
+        dead_letters: how many reports the server refused for ever.
+        benched: names of plugins that misbehaved and run less often.
+        problems: name and reason of what cannot run.
+        clock_wrong: whether the device's clock is wrong.
+        now: the device's clock.
+    """
+    value = {
+        "version": version,
+        "dead_letters": dead_letters,
+        "benched": sorted(benched),
+        "problems": [
+            {"plugin": plugin, "reason": reason[:REASON_LIMIT]}
+            for plugin, reason in sorted(problems)[:PROBLEM_LIMIT]
+        ],
+        "clock": "wrong" if clock_wrong else "ok",
+    }
+    return Output(
+        name=NAME,
+        status=OutputStatus.OK,
+        json=canonical_json(value),
+        reason="",
+        collected_time=now,
+    )

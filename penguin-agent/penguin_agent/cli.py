@@ -1,0 +1,110 @@
+"""The command `penguin-agent`: reads the words, hands over to one module for each verb.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 4 not permitted, 5 server or daemon not
+reachable, 6 not in this state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penguin_agent.environment import secure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from penguin_agent.config import Settings
+
+    Command = Callable[[argparse.Namespace, Settings], int]
+
+EXIT_CODES = {
+    "Forbidden": 4,
+    "Unavailable": 5,
+    "PreconditionFailed": 6,
+    "AlreadyExists": 6,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(words)
+    secure(words)
+    os.umask(0o077)
+    # Imported late: --help and wrong usage need nothing of this.
+    from penguindome.display import printable  # noqa: PLC0415 -- see above
+    from penguindome.errors import PenguinDomeError  # noqa: PLC0415 -- see above
+
+    try:
+        return _run(options)
+    except PenguinDomeError as error:
+        print(f"penguin-agent: {printable(error.text())}", file=sys.stderr)  # noqa: T201 -- a CLI
+        return EXIT_CODES.get(type(error).__name__, 1)
+    except PermissionError as error:
+        print(f"penguin-agent: {printable(str(error))} — use sudo", file=sys.stderr)  # noqa: T201
+        return 4
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="penguin-agent", description="PenguinDome's agent.")
+    top.add_argument("--config", type=Path, metavar="FILE", help="the settings file")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    enroll = verbs.add_parser(
+        "enroll", help="enroll this device; the token comes on standard input"
+    )
+    enroll.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="read the token from a file"
+    )
+    enroll.add_argument("--wait", action="store_true", help="wait until an operator approved")
+    enroll.add_argument("forbidden", nargs="*", help=argparse.SUPPRESS)
+    verbs.add_parser("run", help="run the daemon")
+    status = verbs.add_parser("status", help="tell how the agent is doing and what it sends")
+    collect = verbs.add_parser("collect", help="print exactly what would be sent; sends nothing")
+    collect.add_argument("plugins", nargs="*", metavar="PLUGIN", help="only these")
+    issues = verbs.add_parser("issues", help="show the server's verdicts about this device")
+    verbs.add_parser("unenroll", help="forget this device's identity and what waits")
+    for verb in (enroll, status, collect, issues):
+        verb.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    return top
+
+
+def _run(options: argparse.Namespace) -> int:
+    from penguin_agent.config import load  # noqa: PLC0415 -- only once the words are right
+    from penguindome.logs import LogSettings, install  # noqa: PLC0415 -- the same
+
+    settings = load(options.config)
+    quiet = LogSettings(level="error")
+    install(settings.logging if options.verb == "run" else quiet, "penguin-agent")
+    return _command(options.verb)(options, settings)
+
+
+def _command(verb: str) -> Command:
+    """Import what a verb needs, and nothing that the others need."""
+    if verb == "run":
+        from penguin_agent.cli_run import run  # noqa: PLC0415 -- see above
+
+        return run
+    if verb in ("enroll", "unenroll"):
+        from penguin_agent import cli_enroll  # noqa: PLC0415 -- see above
+
+        return cli_enroll.enroll if verb == "enroll" else cli_enroll.unenroll
+    if verb == "collect":
+        from penguin_agent.cli_collect import collect  # noqa: PLC0415 -- see above
+
+        return collect
+    from penguin_agent import cli_status  # noqa: PLC0415 -- see above
+
+    return cli_status.status if verb == "status" else cli_status.issues
+
+
+if __name__ == "__main__":
+    sys.exit(main())

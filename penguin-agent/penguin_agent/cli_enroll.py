@@ -1,0 +1,116 @@
+"""`penguin-agent enroll` and `unenroll`.
+
+The token comes on standard input or in a file, never as a word of the command, where every user of
+the machine could read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from penguin_agent import cli_print
+from penguin_agent.agent import Base
+from penguin_agent.control import ask
+from penguin_agent.daemon import check_state
+from penguin_agent.failpoints import make_failpoint
+from penguindome.durable import read_file
+from penguindome.errors import InvalidInput, PenguinDomeError, PreconditionFailed
+from penguindome.times import utc_now
+from penguindome.tokens import decode_token
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from penguin_agent.config import Settings
+    from penguin_agent.enrollment import Outcome
+    from penguindome.tokens import EnrollmentToken
+
+TOKEN_LIMIT = 16 * 1024
+
+
+def enroll(options: argparse.Namespace, settings: Settings) -> int:
+    """Redeem a token; a token file is deleted once the device is known to the server."""
+    if options.forbidden:
+        raise InvalidInput(
+            "a token among the words of a command can be read by every user of this machine",
+            remedy="Revoke that token; give a new one on standard input or with --token-file",
+        )
+    check_state(settings.paths.state_dir)
+    failpoint = make_failpoint(enabled=settings.failpoints, environ=os.environ)
+    base = Base(settings, wall=utc_now, failpoint=failpoint)
+    token = _read_token(options.token_file)
+    outcome = asyncio.run(_enroll(base, token, wait=options.wait, json=options.output == "json"))
+    if options.token_file is not None:
+        options.token_file.unlink(missing_ok=True)
+    with contextlib.suppress(PenguinDomeError):
+        ask(settings.paths.socket, "reload")
+    _tell(outcome, json=options.output == "json")
+    return 0
+
+
+def unenroll(_options: argparse.Namespace, settings: Settings) -> int:
+    """Forget the identity, the trust and everything that waits or was kept for the fleet."""
+    state_dir = settings.paths.state_dir
+    with contextlib.suppress(PenguinDomeError):
+        ask(settings.paths.socket, "stop")
+    base = Base(settings, wall=utc_now, failpoint=make_failpoint(enabled=False, environ={}))
+    base.identities.forget()
+    base.trust.forget()
+    for name in ("spool", "state", "dead-letters"):
+        shutil.rmtree(state_dir / name, ignore_errors=True)
+    base.verdicts.path.unlink(missing_ok=True)
+    cli_print.line("This device is enrolled no more. Ask an operator to delete its record.")
+    return 0
+
+
+async def _enroll(base: Base, token: EnrollmentToken, *, wait: bool, json: bool) -> Outcome:
+    outcome = await base.enrollment.enroll(token)
+    if wait and outcome.identity is None and not json:
+        _tell(outcome, json=False)
+    while wait and outcome.identity is None and outcome.poll_after is not None:
+        await asyncio.sleep(outcome.poll_after.total_seconds())
+        outcome = await base.enrollment.poll()
+    return outcome
+
+
+def _read_token(file: Path | None) -> EnrollmentToken:
+    if file is not None:
+        if file.stat().st_mode & 0o077:
+            raise PreconditionFailed(
+                "others can read the token", subject=str(file), remedy=f"chmod 600 {file}"
+            )
+        return decode_token(read_file(file, TOKEN_LIMIT).decode("utf-8", "replace"))
+    if sys.stdin.isatty():
+        sys.stderr.write("Paste the token and press Enter: ")
+        sys.stderr.flush()
+    return decode_token(sys.stdin.readline(TOKEN_LIMIT))
+
+
+def _tell(outcome: Outcome, *, json: bool) -> None:
+    enrolled = outcome.identity is not None
+    if json:
+        cli_print.as_json(
+            {
+                "enrolled": enrolled,
+                "device_id": outcome.device_id,
+                "fingerprint": outcome.fingerprint,
+            }
+        )
+        return
+    if enrolled:
+        cli_print.line(f"Enrolled as {outcome.device_id}.")
+        return
+    cli_print.line(f"Waiting for an operator's approval as {outcome.device_id}.")
+    cli_print.line("Read this fingerprint to the operator:")
+    cli_print.line(spaced(outcome.fingerprint))
+
+
+def spaced(fingerprint: str) -> str:
+    """Return a fingerprint in groups of four, to be read aloud."""
+    return " ".join(fingerprint[n : n + 4] for n in range(0, len(fingerprint), 4))

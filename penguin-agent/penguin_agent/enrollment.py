@@ -1,0 +1,238 @@
+"""Become a device of a fleet, stay one, cease to be one.
+
+The order is the point: the server's certificate is held against the token's anchor, then the trust
+document against the token's hash, and only then is the token's secret sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import platform
+import socket
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from penguin_agent.bootstrap import Address, Application, BootstrapClient, Standing
+from penguin_agent.hints import machine_hints
+from penguin_agent.identity import Candidate, Device, Identity, IdentityFolder
+from penguindome.certs import der_to_pem
+from penguindome.envelope import open_envelope
+from penguindome.errors import AlreadyExists, Damaged, Forbidden
+from penguindome.keys import sign
+from penguindome.names import clean_hostname
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
+
+    from penguin_agent.bootstrap import Answer
+    from penguin_agent.trust_store import TrustStore
+    from penguindome.envelope import Envelope
+    from penguindome.tokens import EnrollmentToken
+    from penguindome.trust_document import TrustDocument
+
+OS_NAME_LIMIT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the device stands after an attempt.
+
+    identity: once it is in. poll_after: when to ask again while it waits. fingerprint: of its key.
+    """
+
+    identity: Identity | None
+    fingerprint: str
+    device_id: str
+    poll_after: timedelta | None = None
+
+
+class Enrollment:
+    """Enrolls and renews one device.
+
+    Args:
+        identities: the identity's folder.
+        trust: the trust documents.
+        agent_version: told to the server.
+        clock: the device's clock.
+        heard_time: is told the server's clock whenever it is heard.
+    """
+
+    def __init__(
+        self,
+        identities: IdentityFolder,
+        trust: TrustStore,
+        *,
+        agent_version: str,
+        clock: Callable[[], datetime],
+        heard_time: Callable[[datetime], None] = lambda _time: None,
+        hints: Callable[[str], Mapping[str, bytes]] = machine_hints,
+    ) -> None:
+        self._identities = identities
+        self._trust = trust
+        self._version = agent_version
+        self._clock = clock
+        self._heard_time = heard_time
+        self._hints = hints
+
+    async def enroll(self, token: EnrollmentToken) -> Outcome:
+        """Redeem a token; repeating it after a crash or a lost answer is harmless.
+
+        Raises:
+            AlreadyExists: The device is enrolled.
+            Forbidden: The server's trust document is not the one that the token pins.
+        """
+        if self._identities.load() is not None:
+            raise AlreadyExists(
+                "this device is enrolled already",
+                remedy="Run penguin-agent unenroll first if it shall move to another fleet",
+            )
+        device = self._device(token)
+        async with BootstrapClient(address_of(device)) as client:
+            nonce = await client.begin()
+            self._heard_time(nonce.server_time)
+            chain = await client.trust_chain(0)
+            if not chain:
+                raise Forbidden("the server has no trust document", code="trust-missing")
+            document, believed = await self._verified(chain, token.trust_hash)
+            candidate = self._identities.candidate()
+            self._identities.apply(device)
+            application = self._application(token, candidate)
+            answer = await client.enroll(application, candidate.sign)
+        self._trust.keep(believed)
+        return self._settle(answer, replace(device, device_id=answer.device_id), document)
+
+    async def poll(self) -> Outcome:
+        """Ask whether the waiting application was approved.
+
+        Raises:
+            Forbidden: It was rejected, or the approval is not what operators signed.
+        """
+        device = self._identities.application()
+        if device is None or not device.device_id:
+            raise Damaged("no enrollment is under way", remedy="Run penguin-agent enroll")
+        candidate = self._identities.candidate()
+        async with BootstrapClient(address_of(device)) as client:
+            answer = await client.poll(device.device_id, candidate.sign)
+        document = self._trust.newest()
+        if answer.approval is not None and document is not None:
+            await self._check_approval(answer.approval, device, candidate, document)
+            device = replace(device, approval="operator")
+        return self._settle(answer, device, document)
+
+    async def renew(self, identity: Identity) -> Identity | None:
+        """Get a certificate for a fresh key; None while an operator has to approve again.
+
+        Raises:
+            PenguinDomeError: The server refused, or cannot be reached.
+        """
+        candidate = self._identities.candidate()
+        device = identity.device
+        async with BootstrapClient(address_of(device, self._trust.newest())) as client:
+            answer = await client.renew(
+                device.device_id, candidate.csr, lambda data: sign(identity.key_pem, data)
+            )
+        if answer.standing is not Standing.ACTIVE:
+            return None
+        return self._identities.accept(answer.certificate, device)
+
+    async def update_trust(self, device: Device) -> TrustDocument | None:
+        """Fetch newer trust documents, verify and keep them; returns the newest."""
+        current = self._trust.newest()
+        async with BootstrapClient(address_of(device, current)) as client:
+            chain = await client.trust_chain(current.version if current else 0)
+        newest, believed = await self._verified(chain, bytes.fromhex(device.trust_hash))
+        self._trust.keep(believed)
+        return newest
+
+    async def _verified(
+        self, chain: list[Envelope], pinned_hash: bytes
+    ) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
+        """Verify a chain in a thread, as gpgv runs for each signature."""
+        return await asyncio.to_thread(
+            self._trust.verified, chain, pinned_hash=pinned_hash, now=self._clock()
+        )
+
+    async def _check_approval(
+        self, approval: Envelope, device: Device, candidate: Candidate, document: TrustDocument
+    ) -> None:
+        payload = await asyncio.to_thread(
+            open_envelope,
+            approval,
+            trust=document,
+            role="approve",
+            fleet=device.fleet,
+            device_id=device.device_id,
+            now=self._clock(),
+        )
+        named = payload.body.get("key_fingerprint", payload.body.get("fingerprint"))
+        if approval.kind != "enroll" or named != candidate.fingerprint:
+            raise Forbidden(
+                "the approval is for another key than this device's", code="approval-wrong"
+            )
+
+    def _settle(self, answer: Answer, device: Device, document: TrustDocument | None) -> Outcome:
+        candidate = self._identities.candidate()
+        if document is not None and document.fleet != device.fleet:
+            raise Forbidden("the trust document is another fleet's", code="trust-fleet")
+        if answer.standing is Standing.REJECTED:
+            self._identities.abandon()
+            raise Forbidden(
+                "an operator rejected this device",
+                code="enrollment-rejected",
+                subject=device.device_id,
+                remedy="Ask for a new token",
+            )
+        self._identities.apply(device)
+        if answer.standing is Standing.PENDING:
+            return Outcome(None, candidate.fingerprint, device.device_id, answer.poll_after)
+        identity = self._identities.accept(answer.certificate, device)
+        return Outcome(identity, identity.fingerprint, device.device_id)
+
+    def _device(self, token: EnrollmentToken) -> Device:
+        """Return what is known before the server answers; a repeat goes on where it stopped."""
+        fresh = Device(
+            device_id="",
+            fleet=token.fleet,
+            host=token.host,
+            main_port=token.main_port,
+            bootstrap_port=token.bootstrap_port,
+            anchor=base64.b64encode(token.anchor).decode(),
+            trust_hash=token.trust_hash.hex(),
+            token_id=token.token_id.hex(),
+        )
+        waiting = self._identities.application()
+        if waiting is not None and waiting.token_id != fresh.token_id:
+            self._identities.abandon()
+        return fresh
+
+    def _application(self, token: EnrollmentToken, candidate: Candidate) -> Application:
+        return Application(
+            token_id=token.token_id,
+            secret=token.secret,
+            csr=candidate.csr,
+            hostname=clean_hostname(socket.gethostname()),
+            hints=self._hints(token.fleet),
+            agent_version=self._version,
+            os_name=os_name(),
+        )
+
+
+def address_of(device: Device, document: TrustDocument | None = None) -> Address:
+    """Return where the bootstrap listener is, with the anchors that the fleet trusts now."""
+    return Address(device.host, device.bootstrap_port, anchors_pem(device, document))
+
+
+def anchors_pem(device: Device, document: TrustDocument | None) -> bytes:
+    """Return the trust document's anchors; the token's own before there is a document."""
+    anchors = document.tls_anchors if document is not None else ()
+    return b"".join(der_to_pem(der) for der in anchors or (device.anchor_der,))
+
+
+def os_name() -> str:
+    """Return how the operating system calls itself, e.g. "Debian GNU/Linux 12 (bookworm)"."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")[:OS_NAME_LIMIT]
+    except OSError:
+        return "Linux"

@@ -1,0 +1,104 @@
+"""The trust documents that this device has verified, one file for each version.
+
+Trust: the folder is root's; what is in it was verified before it was written.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from itertools import dropwhile
+from typing import TYPE_CHECKING
+
+from penguindome.durable import make_private_dir, write_file
+from penguindome.envelope import Envelope
+from penguindome.errors import Damaged, PenguinDomeError
+from penguindome.trust import replay
+from penguindome.trust_document import document_hash, from_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from penguindome.trust_document import TrustDocument
+
+_NAME = re.compile(r"[1-9][0-9]{0,8}\.json")
+
+
+class TrustStore:
+    """The folder `trust/`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        make_private_dir(directory)
+
+    def newest(self) -> TrustDocument | None:
+        """Return the newest document, None before the enrollment.
+
+        Raises:
+            Damaged: Its file cannot be read.
+        """
+        paths = self._paths()
+        if not paths:
+            return None
+        try:
+            return from_payload(_from_json(paths[-1].read_bytes()).payload)
+        except (ValueError, KeyError, TypeError, PenguinDomeError) as error:
+            raise Damaged(
+                f"the trust document is damaged: {error}", subject=str(paths[-1])
+            ) from None
+
+    def verified(
+        self, documents: Sequence[Envelope], *, pinned_hash: bytes, now: datetime
+    ) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
+        """Return the newest document once a chain is applied, and what to keep; writes nothing.
+
+        Raises:
+            Forbidden: The chain does not lead from what is held, or was pinned, to its end.
+        """
+        current = self.newest()
+        chain = tuple(documents)
+        if current is None:
+            # What came before the pinned document is nobody's word.
+            chain = tuple(dropwhile(lambda each: document_hash(each.payload) != pinned_hash, chain))
+        if not documents:
+            return current, ()
+        newest = replay(documents, current=current, pinned_hash=pinned_hash, now=now)
+        return newest, chain
+
+    def keep(self, documents: Sequence[Envelope]) -> None:
+        """Write documents that were verified, oldest first."""
+        for envelope in documents:
+            version = from_payload(envelope.payload).version
+            write_file(self._directory / f"{version}.json", _to_json(envelope))
+
+    def forget(self) -> None:
+        """Delete all, oldest first, so that a crash leaves the newest."""
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
+    def _paths(self) -> list[Path]:
+        found = [path for path in self._directory.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.stem))
+
+
+def _to_json(envelope: Envelope) -> bytes:
+    return json.dumps(
+        {
+            "kind": envelope.kind,
+            "payload": base64.b64encode(envelope.payload).decode(),
+            "signatures": [base64.b64encode(each).decode() for each in envelope.signatures],
+        },
+        indent=1,
+    ).encode()
+
+
+def _from_json(data: bytes) -> Envelope:
+    value = json.loads(data)
+    return Envelope(
+        value["kind"],
+        base64.b64decode(value["payload"]),
+        tuple(base64.b64decode(each) for each in value["signatures"]),
+    )
