@@ -58,7 +58,13 @@ class Agent:
             standard_input: What it reads.
 
         """
-        done = subprocess.run(
+        done = self.try_run(*words, standard_input=standard_input)
+        assert (done.returncode == 0) is ok, done.stdout + done.stderr
+        return done.stdout + ("" if ok else done.stderr)
+
+    def try_run(self, *words: object, standard_input: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a penguin-agent command and return everything about its end."""
+        return subprocess.run(
             self._words(*words),
             capture_output=True,
             text=True,
@@ -68,8 +74,6 @@ class Agent:
             input=standard_input,
             cwd="/",
         )
-        assert (done.returncode == 0) is ok, done.stdout + done.stderr
-        return done.stdout + ("" if ok else done.stderr)
 
     def enroll(self, token: str, *words: object, ok: bool = True) -> str:
         """Enroll with a token's line, given on standard input."""
@@ -87,8 +91,8 @@ class Agent:
             self.process = None
 
     def status(self) -> dict[str, Any]:
-        """Return what the daemon says about itself."""
-        return record(self.run("status", "-o", "json"))
+        """Return what the daemon says about itself, or its files while it is not there."""
+        return record(self.try_run("status", "-o", "json").stdout)
 
     def device_id(self) -> str:
         """Return the id that enrollment gave."""
