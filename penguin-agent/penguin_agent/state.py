@@ -6,8 +6,7 @@ from the state that it then builds on. So reports can be merged, and a lost one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penguindome.reports import (
@@ -34,7 +33,7 @@ STATE_LIMIT_OUTPUTS = OUTPUT_LIMIT - 16
 class State:
     """All outputs by plugin name."""
 
-    outputs: Mapping[str, Output] = MappingProxyType({})
+    outputs: Mapping[str, Output] = field(default_factory=dict)
 
     def hash(self) -> bytes:
         """Return the hash that names this state."""
