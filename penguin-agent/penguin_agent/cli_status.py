@@ -38,8 +38,8 @@ def issues(options: argparse.Namespace, settings: Settings) -> int:
     if options.output == "json":
         cli_print.as_json(words)
         return 0
-    if not words["fetched_time"]:
-        cli_print.line("The server has not told its verdicts yet.")
+    if not words["audited_time"]:
+        cli_print.line("The server has not told any verdict on this device yet.")
         return 0
     for verdict in words["verdicts"]:
         _show_verdict(verdict)

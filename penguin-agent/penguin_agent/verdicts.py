@@ -10,7 +10,7 @@ from logbook import Logger
 
 from penguindome.durable import write_file
 from penguindome.errors import LimitExceeded
-from penguindome.times import to_iso
+from penguindome.times import from_unix_ms, to_iso
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +31,8 @@ class VerdictFile:
         """Write what the server said; a full disk keeps the older words."""
         value = {
             "verdicts": [_to_json(each) for each in verdicts],
-            "audited_time": to_iso(audited),
+            # Zero stands for a device that was never judged.
+            "audited_time": to_iso(audited) if audited > from_unix_ms(0) else "",
             "fetched_time": to_iso(now),
         }
         try:
