@@ -124,7 +124,8 @@ def test_text_is_a_check_or_refused_and_nothing_else(source):
 YAML_BITS = ["name: a\n", "summary: b\n", "severity: low\n", "remedy: c\n", "fails: ", "grace: ",
              "plugin: ", "? ", "- ", ": ", "{", "}", "[", "]", "&a ", "*a", "!!set ", "!!int ''",
              "0o9", "1e400", "0x", "1:99", "2001-1-1", "2001-01-01T99:00:00", "'", '"', "\\ud800",
-             "|\n", "\t", "%YAML 9\n", "---\n", "<<: ", "$where", "plugins.a", "=", "~", "\n  "]  # fmt: skip
+             "|\n", "\t", "%YAML 9\n", "---\n", "<<: ", "$where", "plugins.a", "=", "~",
+             "\n  "]  # fmt: skip
 
 
 @settings(max_examples=1000, deadline=None)
