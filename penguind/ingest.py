@@ -34,7 +34,8 @@ OnChanged = Callable[[Sequence[str]], Awaitable[None] | None]
 
 # How many reports to work out before others get the event loop.
 _BREATH_REPORTS = 8
-_DATABASE_SECONDS = 20.0
+# A replica set needs some 11 s to elect another primary.
+_DATABASE_SECONDS = 15.0
 
 
 class Ingest:
@@ -46,6 +47,7 @@ class Ingest:
         trail: what changed.
         on_changed: told the devices whose state changed, after the commit; what it awaits holds up
             the next batch, which is the back-pressure of the audit.
+        database_seconds: how long a batch may wait for an absent database.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Ingest:
         trail: TrailStore,
         *,
         on_changed: OnChanged,
+        database_seconds: float = _DATABASE_SECONDS,
     ) -> None:
         self._database = database
         self._states = states
         self._trail = trail
         self._on_changed = on_changed
+        self._database_seconds = database_seconds
         self._queue = ReportQueue()
         self._work = asyncio.Event()
         self._closed = False
@@ -144,7 +148,7 @@ class Ingest:
             return others
         try:
             arrivals = [job.arrival() for job in same]
-            held = await self._states.touch(arrivals, seconds=_DATABASE_SECONDS)
+            held = await self._states.touch(arrivals, seconds=self._database_seconds)
         except PenguinDomeError as error:
             _resolve_all(same, error)
             return others
@@ -187,7 +191,7 @@ class Ingest:
                 await self._trail.append(entries, session=session)
             return outcomes
 
-        outcomes = await self._database.transaction(work, seconds=_DATABASE_SECONDS)
+        outcomes = await self._database.transaction(work, seconds=self._database_seconds)
         device_ids: list[str] = []
         for job, outcome in outcomes.items():
             if isinstance(outcome, Step):

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penguind.caller import caller
+from penguind.peers import peer_address
 from penguind.presence import Ended, GoAway
 from penguind.services.convert_agent import (
     HEARTBEAT,
@@ -65,7 +66,8 @@ class AgentService(AgentServiceServicer):
         hello = hello_from(request)
         # The stream is there before the welcome, so that nothing is lost between the two.
         with self._check_ins.stream(who.name, who.ended) as stream:
-            greeting = await self._check_ins.greet(who.name, hello, who.peer)
+            address = peer_address(who.peer)
+            greeting = await self._check_ins.greet(who.name, hello, str(address or ""))
             await context.write(welcome_message(greeting))
             await self._send(stream, context)
 

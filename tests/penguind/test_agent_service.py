@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import grpc
+import grpc.aio
+import pytest
+
+from penguind.admission import Admission
+from penguind.caller import Caller
+from penguind.checkin import CheckIns
+from penguind.gate import Gate
+from penguind.identities import Identities
+from penguind.ingest import Ingest
+from penguind.presence import AgentSettings, CollectNow, Presence, TrustChanged, VerdictsChanged
+from penguind.rates import RateLimits, ReportRates
+from penguind.services.agent import AgentService
+from penguind.store.states import StateStore
+from penguind.store.trail import TrailStore
+from penguind.verdicts import DeviceVerdicts
+from penguindome.error_wire import from_rpc_error
+from penguindome.errors import InvalidInput, LimitExceeded, Unauthenticated
+from penguindome.report_wire import report_to_message
+from penguindome.times import to_unix_ms
+from penguindome.v1 import agent_pb2 as pb
+from penguindome.v1.agent_pb2_grpc import AgentServiceStub, add_AgentServiceServicer_to_server
+from tests.harness.database import fresh_database
+from tests.harness.reporter import NOW, Reporter
+
+SETTINGS = AgentSettings(3, 300, 60, {"disk": 3600})
+
+
+@dataclass
+class Seen:
+    """Stands for the devices' store."""
+
+    facts: dict = field(default_factory=dict)
+    noted: list = field(default_factory=list)
+
+    async def seen(self, device_id, now, **facts):
+        self.facts[device_id] = {"now": now, **facts}
+
+    async def seen_many(self, device_ids, now):
+        self.noted.append((list(device_ids), now))
+
+
+class NoVerdicts:
+    async def of_device(self, device_id, now):
+        return DeviceVerdicts((), now)
+
+
+class Server:
+    """The service behind the real gate; who calls is taken from the metadata."""
+
+    def __init__(self, database, *, heartbeat_seconds=30.0, limits=None):
+        clock = lambda: NOW  # noqa: E731
+        self.states, trail = StateStore(database), TrailStore(database)
+        self.ingest = Ingest(database, self.states, trail, on_changed=lambda _: None)
+        self.presence = Presence()
+        self.seen = Seen()
+        self.identities = Identities(None, None, clock)
+        self.looked_up = []
+        self.check_ins = CheckIns(
+            presence=self.presence,
+            admission=Admission(),
+            states=self.states,
+            devices=self.seen,
+            hostname=self._hostname,
+            settings=lambda: SETTINGS,
+            trust_version=self._trust_version,
+            clock=clock,
+        )
+        self.service = AgentService(
+            check_ins=self.check_ins,
+            ingest=self.ingest,
+            rates=ReportRates(limits or RateLimits()),
+            verdicts=NoVerdicts(),
+            clock=clock,
+            heartbeat_seconds=heartbeat_seconds,
+        )
+
+    async def _hostname(self, device_id):
+        self.looked_up.append(device_id)
+        return "from-the-database"
+
+    async def _trust_version(self):
+        return 7
+
+    async def authenticate(self, context):
+        name = dict(context.invocation_metadata())["device"]
+        return Caller("device", name, frozenset(), context.peer())
+
+
+@asynccontextmanager
+async def serving(uri, **options):
+    async with fresh_database(uri) as database:
+        server = Server(database, **options)
+        gate = Gate(
+            "main",
+            server.authenticate,
+            identities=server.identities,
+            ledger=None,
+        )
+        listener = grpc.aio.server(interceptors=[gate])
+        add_AgentServiceServicer_to_server(server.service, listener)
+        port = listener.add_insecure_port("127.0.0.1:0")
+        tasks = [asyncio.create_task(part.run()) for part in (server.check_ins, server.ingest)]
+        await listener.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield server, AgentServiceStub(channel)
+        finally:
+            await listener.stop(1)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+def run(uri, story, **options):
+    async def main():
+        async with serving(uri, **options) as (server, stub), asyncio.timeout(30):
+            await story(server, stub)
+
+    asyncio.run(main())
+
+
+def hello(**facts):
+    device_time = to_unix_ms(NOW + timedelta(seconds=5))
+    return pb.CheckInRequest(
+        hostname="web-1", agent_version="1.0\x1b", device_time_unix_ms=device_time, **facts
+    )
+
+
+def check_in(stub, device_id="d-1", **facts):
+    return stub.CheckIn(hello(**facts), metadata=(("device", device_id),))
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 -- looks at the server from outside
+            await asyncio.sleep(0.005)
+
+
+def test_stream_story(mongo_uri):
+    async def story(server, stub):
+        await server.states.create("d-1", NOW)
+        call = check_in(stub)
+        welcome = (await call.read()).welcome
+        assert welcome.server_time_unix_ms == to_unix_ms(NOW)
+        assert welcome.state_hash == b""
+        assert welcome.trust_version == 7
+        assert welcome.settings.version == 3
+        assert welcome.settings.plugin_interval_seconds == {"disk": 3600}
+        facts = server.seen.facts["d-1"]
+        assert facts["hostname"] == "web-1"
+        assert facts["agent_version"] == "1.0"
+        assert facts["clock_skew_ms"] == 5000
+        assert facts["peer_address"] == "127.0.0.1"
+        assert server.presence.connected("d-1")
+        server.presence.push("d-1", CollectNow(("disk",), "r-1"))
+        server.presence.push("d-1", TrustChanged(8))
+        server.presence.push("d-1", VerdictsChanged())
+        assert (await call.read()).collect_now == pb.CollectNow(plugins=["disk"], request_id="r-1")
+        assert (await call.read()).trust_changed.version == 8
+        assert (await call.read()).HasField("verdicts_changed")
+        call.cancel()
+        await until(lambda: not server.presence.connected("d-1"))
+
+    run(mongo_uri, story)
+
+
+def test_quiet_stream_shows_signs_of_life(mongo_uri):
+    async def story(_, stub):
+        call = check_in(stub)
+        await call.read()
+        assert (await call.read()).HasField("heartbeat")
+        assert (await call.read()).HasField("heartbeat")
+        call.cancel()
+
+    run(mongo_uri, story, heartbeat_seconds=0.05)
+
+
+def test_revoked_device_loses_its_stream_at_once(mongo_uri):
+    async def story(server, stub):
+        call = check_in(stub)
+        await call.read()
+        other = check_in(stub, "d-2")
+        await other.read()
+        started = time.monotonic()
+        server.identities.revoke_device("d-1")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert time.monotonic() - started < 0.05
+        assert isinstance(from_rpc_error(caught.value), Unauthenticated)
+        assert server.presence.connected_ids() == {"d-2"}
+        other.cancel()
+
+    run(mongo_uri, story)
+
+
+def test_newest_stream_of_a_device_wins(mongo_uri):
+    async def story(server, stub):
+        former = check_in(stub)
+        await former.read()
+        newest = check_in(stub)
+        await newest.read()
+        assert (await former.read()).go_away.retry_after_seconds == 30
+        assert await former.read() is grpc.aio.EOF
+        assert server.presence.push("d-1", VerdictsChanged())
+        assert (await newest.read()).HasField("verdicts_changed")
+        newest.cancel()
+
+    run(mongo_uri, story)
+
+
+def test_drain_says_goodbye_to_all(mongo_uri):
+    async def story(server, stub):
+        calls = [check_in(stub, f"d-{number}") for number in range(20)]
+        for call in calls:
+            await call.read()
+        server.presence.drain(retry_after_seconds=9, reason="restart")
+        for call in calls:
+            assert (await call.read()).go_away == pb.GoAway(retry_after_seconds=9, reason="restart")
+            assert await call.read() is grpc.aio.EOF
+        await until(lambda: server.presence.count() == 0)
+
+    run(mongo_uri, story)
+
+
+def test_reports_over_the_wire(mongo_uri):
+    async def story(server, stub):
+        await server.states.create("d-1", NOW)
+        device, metadata = Reporter("d-1"), (("device", "d-1"),)
+        device.set(ssh={"port": 22})
+        for report in (device.full(), device.delta(*device.set(ssh={"port": 23})), device.delta()):
+            answer = await stub.SubmitReport(report_to_message(report), metadata=metadata)
+            assert (answer.stored, answer.state_hash) == (True, report.state_hash)
+        assert server.looked_up == ["d-1"]
+        # A device speaks for itself only: the message has no field for another.
+        assert await server.states.snapshot("d-2") is None
+        bad = report_to_message(device.delta())
+        bad.report_id = "../../etc"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.SubmitReport(bad, metadata=metadata)
+        assert isinstance(from_rpc_error(caught.value), InvalidInput)
+        verdicts = await stub.ListVerdicts(pb.ListVerdictsRequest(), metadata=metadata)
+        assert verdicts.audited_unix_ms == to_unix_ms(NOW)
+
+    run(mongo_uri, story)
+
+
+def test_quota_says_when_to_come_again(mongo_uri):
+    async def story(server, stub):
+        await server.states.create("d-1", NOW)
+        device, metadata = Reporter("d-1"), (("device", "d-1"),)
+        await stub.SubmitReport(report_to_message(device.full()), metadata=metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.SubmitReport(report_to_message(device.delta()), metadata=metadata)
+        error = from_rpc_error(caught.value)
+        assert isinstance(error, LimitExceeded)
+        assert error.retry_after_seconds == 60
+
+    run(mongo_uri, story, limits=RateLimits(reports_per_minute=1, report_burst=1))
+
+
+def test_absurd_clock_is_clamped(mongo_uri):
+    async def story(server, stub):
+        request = hello()
+        request.device_time_unix_ms = to_unix_ms(datetime(9999, 1, 1, tzinfo=UTC))
+        call = stub.CheckIn(request, metadata=(("device", "d-1"),))
+        await call.read()
+        assert server.seen.facts["d-1"]["clock_skew_ms"] == 36_500 * 86_400_000
+        call.cancel()
+
+    run(mongo_uri, story)
