@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from penguindome import certs
 from penguindome.durable import read_file
-from penguindome.errors import PreconditionFailed
+from penguindome.errors import NotFound, PreconditionFailed
 from penguindome.names import Principal, to_uri
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _issuer(state_dir: Path, kind: Kind) -> Issuer:
 def _read(path: Path) -> bytes:
     try:
         return read_file(path, _LIMIT)
-    except FileNotFoundError:
+    except NotFound:
         raise PreconditionFailed(
             "the file is missing",
             code="authority-missing",

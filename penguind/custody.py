@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from penguind.domain.device import Approval, Device
 from penguindome.envelope import Envelope, open_envelope
@@ -11,26 +11,21 @@ from penguindome.errors import Forbidden, InvalidInput, NotFound, PreconditionFa
 from penguindome.names import valid_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from penguind.identities import Identities
     from penguind.store.devices import DeviceStore
     from penguind.trust import Trust
 
+    Eraser = Callable[[str], Awaitable[object]]
+
 _LABELS_ALLOWED = 64
 _REASON_LIMIT = 500
 
 
-class Eraser(Protocol):
-    """A store that forgets a device."""
-
-    async def delete(self, device_id: str) -> object:
-        """Remove everything of a device; harmless when there is nothing."""
-
-
 class Custody:
-    """Changes devices' records. `erasers` hold other data of devices, deleted with them."""
+    """Changes devices' records. `erasers` remove what other stores hold of a device."""
 
     def __init__(
         self,
@@ -107,7 +102,7 @@ class Custody:
                 remedy="revoke it first: penguinctl device revoke",
             )
         for eraser in self._erasers:
-            await eraser.delete(device_id)
+            await eraser(device_id)
         await self._devices.delete(device_id)
         self._identities.end("device", device_id)
 

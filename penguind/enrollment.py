@@ -107,7 +107,9 @@ class Enrollment:
         device_id = await self._tokens.reserve(token.token_id, csr_hash, new_device_id(), now)
         if device_id is None:
             raise used_up()
-        device = _applied(application, token, device_id, spki, address, now)
+        device = _applied(
+            application, token, device_id=device_id, spki=spki, address=address, now=now
+        )
         return await self._admitted(device, now)
 
     async def poll(self, nonce: bytes, device_id: str, signature: bytes) -> Outcome:
@@ -173,6 +175,7 @@ _VERBS = {"active": "enroll", "pending": "apply"}
 def _applied(
     application: Application,
     token: Token,
+    *,
     device_id: str,
     spki: bytes,
     address: Address | None,

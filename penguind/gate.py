@@ -135,14 +135,12 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
             raise
 
     async def _refuse(self, method: str, context: Any, error: Exception) -> None:
-        known = error if isinstance(error, PenguinDomeError) else self._fault(error)
-        if known is None:
-            log.error("{} failed unexpectedly", method)
-            known = InternalError(
-                "the server failed", remedy="look into the server's log, and report the error"
-            )
-        else:
+        if isinstance(error, PenguinDomeError) and not isinstance(error, InternalError):
+            known = error
             log.info("{} from {} refused: {}", method, context.peer(), known.text())
+        else:
+            known = InternalError("the server failed", remedy="its log says more; please report it")
+            log.error("{} failed unexpectedly", method, exc_info=error)
         status, message, trailing = to_status(known)
         await context.abort(status, message, trailing)
 

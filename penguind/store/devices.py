@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -57,6 +57,11 @@ class DeviceStore:
             query["_id"] = {"$in": sorted(device_ids)}
         cursor = self._devices.find(query).sort([("hostname", 1), ("_id", 1)])
         return [_device(found) async for found in cursor]
+
+    async def named(self, hostname: str) -> list[Device]:
+        """Return the devices with a hostname that are not revoked, by id."""
+        query = {"hostname": hostname, "state": {"$ne": "revoked"}}
+        return [_device(found) async for found in self._devices.find(query).sort("_id", 1)]
 
     async def with_hints(self, hints: Mapping[str, bytes]) -> list[Device]:
         """Return devices, in any state, that share a hardware hint; kinds were checked before."""
@@ -184,7 +189,7 @@ def _device(found: Mapping[str, Any]) -> Device:
     values["labels"] = tuple(found.get("labels", ()))
     values["approval"] = None if approval is None else _approval(approval)
     known = {name: values[name] for name in Device.__slots__ if name in values}
-    return Device(**cast("dict[str, Any]", known))
+    return Device(**known)
 
 
 def _approval(found: Mapping[str, Any]) -> Approval:

@@ -1,0 +1,67 @@
+"""penguind: the command line of the server."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from penguindome.display import printable
+from penguindome.errors import PenguinDomeError
+
+# A child process must not inherit gRPC's threads; https://github.com/grpc/grpc/issues/14258.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+_COMMANDS = {
+    "setup": "penguind.cli_setup:setup",
+    "run": "penguind.cli_run:run",
+    "check-config": "penguind.cli_run:check_config",
+    "operator": "penguind.cli_operator:operator",
+}
+_DEFAULT = Path("/etc/penguind/penguind.toml")
+
+
+class _Lazy(click.Group):
+    """A group whose commands are loaded when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Return the commands' names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load a command."""
+        where = _COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        module, _, name = where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="penguindome", prog_name="penguind")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=_DEFAULT,
+    show_default=True,
+    help="The settings file.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path) -> None:
+    """Serve a fleet of Linux devices: take reports in, judge them, tell operators."""
+    # Everything that is made here is the server's alone.
+    os.umask(0o077)
+    context.obj = config.absolute()
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and exit status 1."""
+    try:
+        cli()
+    except PenguinDomeError as error:
+        click.echo(f"penguind: {printable(error.text())}", err=True)
+        sys.exit(1)

@@ -1,0 +1,126 @@
+"""What is done on the server itself, by whoever may read its files: inviting operators."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from penguind.authority import load_anchor
+from penguind.invitations import Invitations
+from penguind.ledger import Ledger
+from penguind.mongod import Mongod, socket_uri
+from penguind.store.all import open_stores
+from penguind.store.database import database_errors, open_database
+from penguind.trust import Trust
+from penguindome import certs
+from penguindome.durable import read_file
+from penguindome.errors import PreconditionFailed, Unavailable
+from penguindome.tokens import Invitation, encode_invitation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import timedelta
+
+    from penguind.config import DatabaseSettings, Settings
+    from penguind.store.all import Stores
+    from penguind.store.database import Database
+    from penguindome.times import Clock
+
+# A socket whose mongod was killed answers at once that nobody listens.
+_SELECTION_MILLISECONDS = 1500
+_CONSOLE = "console"
+
+
+@asynccontextmanager
+async def console_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database of the running server, or one of our own while none runs."""
+    if not settings.database.embedded:
+        database = await open_external(settings.database)
+        try:
+            yield database
+        finally:
+            await database.close()
+        return
+    mongod: Mongod | None = None
+    running = await _running(settings)
+    try:
+        if running is None:
+            mongod = Mongod(settings.server.state_dir)
+            running = await open_database(await mongod.start(), settings.database.name)
+        yield running
+    finally:
+        if running is not None:
+            await running.close()
+        if mongod is not None:
+            await mongod.stop()
+
+
+async def open_external(settings: DatabaseSettings) -> Database:
+    """Connect to the MongoDB that the settings name.
+
+    Raises:
+        InvalidInput, PreconditionFailed, Unavailable: as `open_database`.
+    """
+    password = ""
+    if settings.password_file is not None:
+        password = read_file(settings.password_file.resolve()).decode().rstrip("\r\n")
+    return await open_database(
+        settings.uri,
+        settings.name,
+        username=settings.username,
+        password=password,
+        tls_ca=settings.tls_ca_file,
+    )
+
+
+async def _running(settings: Settings) -> Database | None:
+    try:
+        uri = socket_uri(settings.server.state_dir)
+        return await open_database(
+            uri, settings.database.name, selection_milliseconds=_SELECTION_MILLISECONDS
+        )
+    except (PreconditionFailed, Unavailable):
+        return None
+
+
+async def invite(
+    settings: Settings, name: str, roles: Sequence[str], ttl: timedelta, clock: Clock
+) -> str:
+    """Make an invitation on the server and return its line.
+
+    Raises:
+        InvalidInput: the name or a role is none.
+    """
+    async with console_database(settings) as database:
+        with database_errors():
+            stores = await open_stores(database, settings.server.fleet_id)
+            return await make_line(settings, stores, name, roles=roles, ttl=ttl, clock=clock)
+
+
+async def make_line(
+    settings: Settings,
+    stores: Stores,
+    name: str,
+    *,
+    roles: Sequence[str],
+    ttl: timedelta,
+    clock: Clock,
+) -> str:
+    """Store an invitation and return its line, which carries anchor and trust hash."""
+    ledger = Ledger(stores.ledger, clock)
+    invitations = Invitations(stores.invitations, ledger, clock)
+    invitation_id, secret = await invitations.create(name, roles, ttl, _CONSOLE)
+    trust = Trust(stores.trust, settings.server.fleet_id, clock)
+    return encode_invitation(
+        Invitation(
+            anchor=certs.pem_to_der(load_anchor(settings.server.state_dir)),
+            fleet=settings.server.fleet_id,
+            invitation_id=invitation_id,
+            secret=secret,
+            host=settings.server.advertised_host,
+            main_port=settings.listen.advertised_main_port,
+            bootstrap_port=settings.listen.advertised_bootstrap_port,
+            operator_name=name,
+            trust_hash=await trust.hash(),
+        )
+    )

@@ -1,0 +1,126 @@
+"""The two listeners: main for callers with a certificate, bootstrap for those without."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from penguind.access import check_table
+from penguind.tls import CertificateSource, server_credentials
+from penguindome.channels import (
+    BOOTSTRAP_LIMIT_BYTES,
+    MESSAGE_LIMIT_BYTES,
+    server_options,
+    target,
+)
+from penguindome.errors import PreconditionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from penguind.gate import Gate
+
+# Above these gRPC drops new calls at random; a fleet that comes back at once is no attack.
+_PENDING = 50_000
+_PENDING_HARD = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One service: its generated descriptor, and what adds it to a server."""
+
+    descriptor: Any
+    add: Callable[[grpc.aio.Server], None]
+
+    @property
+    def methods(self) -> list[str]:
+        """Return the full names of its methods."""
+        name = self.descriptor.full_name
+        return [f"/{name}/{method.name}" for method in self.descriptor.methods]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What one port serves, and to whom; roots make a client certificate required."""
+
+    name: str
+    address: str
+    port: int
+    gate: Gate
+    services: Sequence[Served]
+    client_roots: bytes | None = None
+
+    @property
+    def message_limit_bytes(self) -> int:
+        """Return the largest message either way."""
+        return BOOTSTRAP_LIMIT_BYTES if self.client_roots is None else MESSAGE_LIMIT_BYTES
+
+
+def make_servers(
+    listeners: Sequence[Listener], certificate: CertificateSource
+) -> list[grpc.aio.Server]:
+    """Return a bound, not yet started server for each listener.
+
+    Raises:
+        PreconditionFailed: a method without a row, or a port that is taken.
+    """
+    check_table({listener.name: _methods(listener.services) for listener in listeners})
+    return [_make(listener, certificate) for listener in listeners]
+
+
+def _make(listener: Listener, certificate: CertificateSource) -> grpc.aio.Server:
+    options = [
+        *server_options(listener.message_limit_bytes),
+        ("grpc.server.max_pending_requests", _PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING_HARD),
+    ]
+    server = grpc.aio.server(interceptors=[listener.gate], options=options)
+    for service in listener.services:
+        service.add(server)
+    credentials = server_credentials(certificate, listener.client_roots)
+    check_port(listener.address, listener.port)
+    try:
+        bound = server.add_secure_port(target(listener.address, listener.port), credentials)
+    except RuntimeError as error:
+        raise _not_bound(listener.address, listener.port, str(error)) from error
+    if bound == 0:
+        raise _not_bound(listener.address, listener.port, "the address cannot be used")
+    return server
+
+
+def check_port(address: str, port: int) -> None:
+    """Check that an address and port can be bound, for a better reason than gRPC's.
+
+    Raises:
+        PreconditionFailed: with the system's reason.
+    """
+    try:
+        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        raise _not_bound(address, port, error.strerror or str(error), error.errno) from error
+
+
+def _not_bound(address: str, port: int, reason: str, number: int | None = 0) -> PreconditionFailed:
+    remedies = {
+        errno.EADDRINUSE: "another program uses it (ss -ltnp says which); stop it, or set another "
+        "port in [listen]",
+        errno.EACCES: "ports below 1024 need root; set a higher one in [listen]",
+        errno.EADDRNOTAVAIL: "the address is not one of this machine's; correct listen.address",
+    }
+    return PreconditionFailed(
+        f"cannot listen: {reason}",
+        code="not-bound",
+        subject=f"{address}:{port}",
+        remedy=remedies.get(number or 0, "correct address and ports in [listen]"),
+    )
+
+
+def _methods(services: Iterable[Served]) -> list[str]:
+    return [method for service in services for method in service.methods]

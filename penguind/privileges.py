@@ -1,0 +1,125 @@
+"""Running as nobody but the service's own user, on files that nobody else can read."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import TYPE_CHECKING
+
+from penguind.authority import authority_dir, key_files
+from penguindome.durable import check_private
+from penguindome.errors import PreconditionFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penguind.config import Settings
+
+_KEY_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+
+def service_user(name: str) -> pwd.struct_passwd:
+    """Return the user that root has to become.
+
+    Raises:
+        PreconditionFailed: there is no such user, or it is root.
+    """
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise PreconditionFailed(
+            f"penguind does not run as root, and there is no user {name!r}",
+            code="no-user",
+            remedy=f"make one (useradd --system {name}), or set server.user",
+        ) from None
+    if user.pw_uid == 0:
+        raise PreconditionFailed(
+            f"penguind does not run as root, and server.user is {name!r}",
+            code="user-root",
+            remedy="set server.user to a user of its own, e.g. penguind",
+        )
+    return user
+
+
+def drop(name: str) -> None:
+    """Become the service's user if this is root; nothing happens otherwise.
+
+    Raises:
+        PreconditionFailed: as `service_user`.
+    """
+    if os.geteuid() != 0:
+        return
+    user = service_user(name)
+    os.setgroups([])
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    # A home of root's is of no use, and must not be looked into.
+    os.environ["HOME"] = user.pw_dir
+
+
+def check_files(settings: Settings) -> None:
+    """Check that state, keys and settings are ours and closed to others.
+
+    Raises:
+        NotFound: a file or folder is missing.
+        PreconditionFailed: naming the file and the command that mends it.
+    """
+    uid, state_dir = os.geteuid(), settings.server.state_dir
+    check_state_dir(state_dir)
+    check_private(authority_dir(state_dir), owner_uid=uid, max_mode=_FOLDER_MODE, directory=True)
+    for path in key_files(state_dir):
+        check_private(path, owner_uid=uid, max_mode=_KEY_MODE, directory=False)
+    check_secret(settings.listen.key)
+    if settings.database.password_file is not None:
+        check_secret(settings.database.password_file)
+    if settings.has_secret():
+        check_secret(settings.path)
+
+
+def check_state_dir(state_dir: Path) -> None:
+    """Check that the state folder is ours and closed to others.
+
+    Raises:
+        NotFound: it is missing.
+        PreconditionFailed: naming the command that mends it.
+    """
+    if not state_dir.exists():
+        raise PreconditionFailed(
+            "the state folder does not exist",
+            code="no-state",
+            subject=str(state_dir),
+            remedy="run penguind setup first, or correct server.state_dir",
+        )
+    check_private(state_dir, owner_uid=os.geteuid(), max_mode=_FOLDER_MODE, directory=True)
+
+
+def check_secret(path: Path) -> None:
+    """Check that a secret file, maybe of an administrator's, is closed to all but its group.
+
+    Raises:
+        PreconditionFailed: naming the command that mends it.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise PreconditionFailed(
+            error.strerror or "cannot be read",
+            code="secret-missing",
+            subject=str(path),
+            remedy="correct its name in the settings, or run penguind setup",
+        ) from error
+    if facts.st_uid not in (0, os.geteuid()):
+        raise PreconditionFailed(
+            f"belongs to uid {facts.st_uid}",
+            code="loose-mode",
+            subject=str(path),
+            remedy=f"Run: chown {os.geteuid()} {path}",
+        )
+    if facts.st_mode & 0o037:
+        raise PreconditionFailed(
+            f"has mode {facts.st_mode & 0o7777:04o}, which lets others in",
+            code="loose-mode",
+            subject=str(path),
+            remedy=f"Run: chmod 0640 {path}",
+        )

@@ -1,0 +1,135 @@
+"""Setting a server up: keys, settings, database and the first invitation.
+
+Running it again is safe: what exists is kept, and said so.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from penguind.access import ROLES
+from penguind.config import load_settings
+from penguind.console import console_database, make_line
+from penguind.invitations import DEFAULT_TTL, check_operator
+from penguind.privileges import drop, service_user
+from penguind.setup_file import write_settings
+from penguind.setup_keys import adopt_certificate, make_authorities, make_server_certificate
+from penguind.store.all import open_stores
+from penguind.store.database import database_errors
+from penguindome.durable import make_private_dir
+from penguindome.errors import InvalidInput
+from penguindome.ids import new_fleet_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from penguind.config import Settings
+    from penguind.setup_file import Answers
+    from penguind.store.all import Stores
+    from penguindome.times import Clock
+
+    Say = Callable[[str], None]
+
+
+def make_server(path: Path, answers: Answers, clock: Clock, say: Say) -> Settings:
+    """Make settings, keys and state folder; as root they are given to the service's user.
+
+    Raises:
+        InvalidInput, PreconditionFailed: an answer is not usable; nothing half-done is in the way.
+    """
+    for name in answers.operators:
+        check_operator(name, ROLES)
+    _check_host(answers.advertised_host)
+    if os.geteuid() == 0:
+        service_user(answers.user)
+    settings = _settings(path, answers, say)
+    state_dir, fleet, now = settings.server.state_dir, settings.server.fleet_id, clock()
+    make_authorities(state_dir, fleet, now, say)
+    host = settings.server.advertised_host
+    if settings.listen.certificate.parent == state_dir / "tls":
+        names = tuple(dict.fromkeys((host, *answers.server_names)))
+        make_server_certificate(state_dir, fleet, names, now, say)
+    else:
+        adopt_certificate(
+            state_dir,
+            settings.listen.certificate,
+            settings.listen.key,
+            host=host,
+            now=now,
+            say=say,
+        )
+    if os.geteuid() == 0:
+        _give(settings)
+    return settings
+
+
+async def invite_first(
+    settings: Settings, names: Sequence[str], clock: Clock, say: Say
+) -> list[str]:
+    """Prepare the database and return the lines of the invitations."""
+    async with console_database(settings) as database:
+        with database_errors():
+            stores = await open_stores(database, settings.server.fleet_id)
+            return [
+                await make_line(settings, stores, name, roles=ROLES, ttl=DEFAULT_TTL, clock=clock)
+                for name in await _uninvited(stores, names, say)
+            ]
+
+
+async def _uninvited(stores: Stores, names: Sequence[str], say: Say) -> list[str]:
+    """Return those who are no operators yet."""
+    wanted = []
+    for name in names:
+        if await stores.operators.get(name) is None:
+            wanted.append(name)
+        else:
+            say(f"{name} is an operator already; penguind operator invite {name} replaces the key.")
+    return wanted
+
+
+def become_service(settings: Settings) -> None:
+    """Leave root behind, for good, before the database is touched."""
+    drop(settings.server.user)
+
+
+def _settings(path: Path, answers: Answers, say: Say) -> Settings:
+    if path.exists():
+        say(f"The settings are kept as they are: {path}")
+        settings = load_settings(path)
+        make_private_dir(settings.server.state_dir)
+        return settings
+    make_private_dir(answers.state_dir)
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o755, parents=True)
+    root = os.geteuid() == 0
+    write_settings(path, answers, new_fleet_id(), 0o640 if root else 0o600)
+    say(f"The settings are new: {path}")
+    return load_settings(path)
+
+
+def _give(settings: Settings) -> None:
+    """Give state and settings to the service's user, without following links."""
+    user = service_user(settings.server.user)
+    state_dir = settings.server.state_dir
+    for folder, _, files in os.walk(state_dir):
+        os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)
+        for file in files:
+            os.chown(
+                os.path.join(folder, file),  # noqa: PTH118 -- os.walk's own strings
+                user.pw_uid,
+                user.pw_gid,
+                follow_symlinks=False,
+            )
+    os.chown(settings.path, 0, user.pw_gid, follow_symlinks=False)
+
+
+def _check_host(host: str) -> None:
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:_")
+    if not host or not set(host) <= allowed:
+        raise InvalidInput(
+            "not a host that devices can dial",
+            subject=host[:64] or "advertised host",
+            remedy="give a DNS name or an IP address, without a port",
+        )

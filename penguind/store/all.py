@@ -1,0 +1,60 @@
+"""All collections of the server, made and prepared together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from penguind.store.devices import DeviceStore
+from penguind.store.invitations import InvitationStore
+from penguind.store.issues import IssueStore
+from penguind.store.ledger import LedgerStore
+from penguind.store.meta import MetaStore
+from penguind.store.operators import OperatorStore
+from penguind.store.states import StateStore
+from penguind.store.tokens import TokenStore
+from penguind.store.trail import TrailStore
+from penguind.store.trust import TrustStore
+
+if TYPE_CHECKING:
+    from penguind.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One object for each collection."""
+
+    devices: DeviceStore
+    invitations: InvitationStore
+    issues: IssueStore
+    ledger: LedgerStore
+    meta: MetaStore
+    operators: OperatorStore
+    states: StateStore
+    tokens: TokenStore
+    trail: TrailStore
+    trust: TrustStore
+
+
+async def open_stores(database: Database, fleet_id: str) -> Stores:
+    """Return the collections with their indexes, in a database of this fleet.
+
+    Raises:
+        PreconditionFailed: the database belongs to another fleet.
+    """
+    stores = Stores(
+        devices=DeviceStore(database),
+        invitations=InvitationStore(database),
+        issues=IssueStore(database),
+        ledger=LedgerStore(database),
+        meta=MetaStore(database),
+        operators=OperatorStore(database),
+        states=StateStore(database),
+        tokens=TokenStore(database),
+        trail=TrailStore(database),
+        trust=TrustStore(database),
+    )
+    await stores.meta.bind(fleet_id)
+    for field in fields(stores):
+        await getattr(stores, field.name).prepare()
+    return stores

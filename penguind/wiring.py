@@ -1,0 +1,88 @@
+"""Building the server: the one place where its parts meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguind.gate import Gate, certified, throttled
+from penguind.guard import Guard
+from penguind.health import Health
+from penguind.listeners import Listener, make_servers
+from penguind.throttle import Throttle
+from penguind.wiring_base import make_base, make_judging
+from penguind.wiring_services import bootstrap_services, main_services, make_check_ins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    import grpc.aio
+
+    from penguind.config import Settings
+    from penguind.presence import Presence
+    from penguind.store.database import Database
+    from penguind.wiring_base import Base
+    from penguindome.times import Clock
+
+    Worker = Callable[[], Coroutine[object, object, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A server that is ready to start; `workers` run beside it, by name."""
+
+    servers: Sequence[grpc.aio.Server]
+    health: Health
+    presence: Presence
+    workers: Mapping[str, Worker]
+
+
+async def build(settings: Settings, database: Database, clock: Clock) -> Application:
+    """Build everything on an open database; nothing serves yet.
+
+    Raises:
+        PreconditionFailed: keys, certificate, ports or database are not as they must be.
+    """
+    base = await make_base(settings, database, clock)
+    judging = make_judging(base)
+    check_ins = make_check_ins(base)
+    health = Health()
+    served = main_services(base, judging, check_ins)
+    main = Listener(
+        "main",
+        settings.listen.address,
+        settings.listen.main_port,
+        _main_gate(base),
+        [*served, *health.services([one.descriptor.full_name for one in served])],
+        base.authority.client_roots,
+    )
+    bootstrap = Listener(
+        "bootstrap",
+        settings.listen.address,
+        settings.listen.bootstrap_port,
+        _bootstrap_gate(base),
+        bootstrap_services(base),
+    )
+    return Application(
+        servers=make_servers([main, bootstrap], base.certificate),
+        health=health,
+        presence=base.presence,
+        workers={
+            "audit": judging.auditor.run,
+            "check-ins": check_ins.run,
+            "checks": lambda: judging.checks.run(judging.auditor.request_full),
+            "identities": base.identities.run,
+            "ingest": judging.ingest.run,
+        },
+    )
+
+
+def _main_gate(base: Base) -> Gate:
+    guard = Guard(base.authority, base.identities, base.clock)
+    return Gate("main", certified(guard), identities=base.identities, ledger=base.ledger)
+
+
+def _bootstrap_gate(base: Base) -> Gate:
+    throttle = Throttle(base.settings.limits.enroll_per_minute)
+    authenticate = throttled(throttle, base.clock)
+    return Gate("bootstrap", authenticate, identities=base.identities, ledger=base.ledger)

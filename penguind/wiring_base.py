@@ -1,0 +1,145 @@
+"""Building what almost every part of the server needs, and what judges devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguind.audit import Auditor
+from penguind.authority import load_authority
+from penguind.check_loader import CheckLoader
+from penguind.domain.advertised import Advertised
+from penguind.identities import Identities
+from penguind.ingest import Ingest
+from penguind.ledger import Ledger
+from penguind.nonces import Nonces
+from penguind.presence import Presence, TrustChanged, VerdictsChanged
+from penguind.problems import Problems
+from penguind.select import DeviceSelector
+from penguind.store.all import open_stores
+from penguind.store.check_queries import CheckQueries
+from penguind.store.overview import server_version
+from penguind.tls import CertificateSource
+from penguind.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penguind.authority import Authority
+    from penguind.config import Settings
+    from penguind.store.all import Stores
+    from penguind.store.database import Database
+    from penguindome.times import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What almost every part needs."""
+
+    settings: Settings
+    database: Database
+    stores: Stores
+    clock: Clock
+    authority: Authority
+    identities: Identities
+    ledger: Ledger
+    presence: Presence
+    trust: Trust
+    problems: Problems
+    certificate: CertificateSource
+    nonces: Nonces
+    database_name: str
+
+    @property
+    def advertised(self) -> Advertised:
+        """Return what others are told to dial."""
+        listen = self.settings.listen
+        return Advertised(
+            self.settings.server.advertised_host,
+            listen.advertised_main_port,
+            listen.advertised_bootstrap_port,
+        )
+
+    @property
+    def selector(self) -> DeviceSelector:
+        """Return what turns terms into devices."""
+        return DeviceSelector(self.stores.devices, self.stores.issues)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What judges devices and takes their reports in."""
+
+    checks: CheckLoader
+    queries: CheckQueries
+    auditor: Auditor
+    ingest: Ingest
+    push: Callable[[str], object]
+
+
+async def make_base(settings: Settings, database: Database, clock: Clock) -> Base:
+    """Open the collections and load the keys.
+
+    Raises:
+        PreconditionFailed: keys, certificate or database are not as they must be.
+    """
+    fleet = settings.server.fleet_id
+    stores = await open_stores(database, fleet)
+    presence, problems = Presence(), Problems()
+
+    def announce(version: int) -> None:
+        presence.push_all(TrustChanged(version))
+
+    authority = load_authority(settings.server.state_dir, fleet)
+    certificate = CertificateSource(settings.listen.certificate, settings.listen.key, clock)
+    problems.add(certificate.problems)
+    problems.add(lambda: authority.problems(clock()))
+    return Base(
+        settings=settings,
+        database=database,
+        stores=stores,
+        clock=clock,
+        authority=authority,
+        identities=Identities(stores.devices, stores.operators, clock),
+        ledger=Ledger(stores.ledger, clock),
+        presence=presence,
+        trust=Trust(stores.trust, fleet, clock, [announce]),
+        problems=problems,
+        certificate=certificate,
+        nonces=Nonces(),
+        database_name=await _database_name(settings, database),
+    )
+
+
+def make_judging(base: Base) -> Judging:
+    """Build ingest, checks and audit."""
+    stores = base.stores
+    checks = CheckLoader(base.settings.checks_directory)
+    checks.refresh()
+    queries = CheckQueries(base.database)
+
+    def push(device_id: str) -> object:
+        return base.presence.push(device_id, VerdictsChanged())
+
+    auditor = Auditor(
+        checks=checks,
+        queries=queries,
+        devices=stores.devices,
+        issues=stores.issues,
+        push=push,
+        clock=base.clock,
+        interval=base.settings.audit_interval,
+    )
+    ingest = Ingest(base.database, stores.states, stores.trail, on_changed=auditor.changed)
+    base.problems.add(
+        lambda: [
+            f"Check {one.origin} is not used: {one.reason}." for one in checks.current.problems
+        ]
+    )
+    return Judging(checks, queries, auditor, ingest, push)
+
+
+async def _database_name(settings: Settings, database: Database) -> str:
+    """Return where the database is and which version it has."""
+    where = "embedded" if settings.database.embedded else "external"
+    return f"{where} MongoDB {await server_version(database)}"

@@ -1,0 +1,228 @@
+"""Building the services of both listeners."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from penguind.admission import Admission
+from penguind.checkin import CheckIns
+from penguind.custody import Custody
+from penguind.directory import Directory
+from penguind.enrollment import Enrollment
+from penguind.invitations import Redemption
+from penguind.issues import IssueDesk
+from penguind.listeners import Served
+from penguind.presence import AgentSettings
+from penguind.rates import RateLimits, ReportRates
+from penguind.renewal import Renewal
+from penguind.services.agent import AgentService
+from penguind.services.bootstrap import BootstrapService
+from penguind.services.check import CheckService
+from penguind.services.device import DeviceService
+from penguind.services.issue import IssueService
+from penguind.services.ledger import LedgerService
+from penguind.services.server import ServerService
+from penguind.services.token import TokenService
+from penguind.services.trail import TrailService
+from penguind.services.trust import TrustService
+from penguind.status import ServerStatus
+from penguind.store.overview import Overview
+from penguind.store.trail_queries import TrailQueries
+from penguind.trial import CheckTrial
+from penguind.verdicts import VerdictView
+from penguindome.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    bootstrap_pb2,
+    bootstrap_pb2_grpc,
+    check_pb2,
+    check_pb2_grpc,
+    device_pb2,
+    device_pb2_grpc,
+    issue_pb2,
+    issue_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+    token_pb2,
+    token_pb2_grpc,
+    trail_pb2,
+    trail_pb2_grpc,
+    trust_pb2,
+    trust_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from penguind.config import AgentsSettings
+    from penguind.wiring_base import Base, Judging
+
+_SECOND = timedelta(seconds=1)
+
+
+def make_check_ins(base: Base) -> CheckIns:
+    """Build what holds devices' streams; its `run` has to run."""
+    stores = base.stores
+
+    async def hostname(device_id: str) -> str:
+        device = await stores.devices.get(device_id)
+        return "" if device is None else device.hostname
+
+    async def trust_version() -> int:
+        document = await base.trust.current()
+        return 0 if document is None else document.version
+
+    wishes = agent_settings(base.settings.agents)
+    return CheckIns(
+        presence=base.presence,
+        admission=Admission(),
+        states=stores.states,
+        devices=stores.devices,
+        hostname=hostname,
+        settings=lambda: wishes,
+        trust_version=trust_version,
+        clock=base.clock,
+    )
+
+
+def main_services(base: Base, judging: Judging, check_ins: CheckIns) -> list[Served]:
+    """Return what callers with a certificate get."""
+    return [
+        _served(agent_pb2, agent_pb2_grpc, "Agent", _agent(base, judging, check_ins)),
+        _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
+        _served(device_pb2, device_pb2_grpc, "Device", _device(base)),
+        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
+        _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
+        _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging)),
+        _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
+        _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
+        _served(trust_pb2, trust_pb2_grpc, "Trust", TrustService(base.trust)),
+    ]
+
+
+def bootstrap_services(base: Base) -> list[Served]:
+    """Return what callers without a certificate get."""
+    stores, clock, identities = base.stores, base.clock, base.identities
+    service = BootstrapService(
+        enrollment=Enrollment(
+            devices=stores.devices,
+            tokens=stores.tokens,
+            states=stores.states,
+            identities=identities,
+            authority=base.authority,
+            nonces=base.nonces,
+            ledger=base.ledger,
+            clock=clock,
+        ),
+        renewal=Renewal(
+            devices=stores.devices,
+            identities=identities,
+            authority=base.authority,
+            nonces=base.nonces,
+            clock=clock,
+        ),
+        redemption=Redemption(
+            invitations=stores.invitations,
+            operators=stores.operators,
+            identities=identities,
+            authority=base.authority,
+            ledger=base.ledger,
+            clock=clock,
+        ),
+        trust=base.trust,
+        clock=clock,
+    )
+    return [_served(bootstrap_pb2, bootstrap_pb2_grpc, "Bootstrap", service)]
+
+
+def agent_settings(settings: AgentsSettings) -> AgentSettings:
+    """Return the server's wishes of agents; their version is made of what they say."""
+    plugins = {name: span // _SECOND for name, span in sorted(settings.plugin_intervals.items())}
+    collect = settings.collect_interval // _SECOND
+    submit = settings.submit_interval // _SECOND
+    return AgentSettings(1, collect, submit, plugins)
+
+
+def _served(messages: Any, stubs: Any, noun: str, service: Any) -> Served:
+    descriptor = messages.DESCRIPTOR.services_by_name[f"{noun}Service"]
+    add = getattr(stubs, f"add_{noun}ServiceServicer_to_server")
+    return Served(descriptor, lambda server: add(service, server))
+
+
+def _agent(base: Base, judging: Judging, check_ins: CheckIns) -> AgentService:
+    limits = base.settings.limits
+    rates = RateLimits(limits.reports_per_minute, limits.report_burst, limits.report_bytes_per_day)
+    return AgentService(
+        check_ins=check_ins,
+        ingest=judging.ingest,
+        rates=ReportRates(rates),
+        verdicts=VerdictView(base.stores.issues, judging.auditor),
+        clock=base.clock,
+    )
+
+
+def _check(base: Base, judging: Judging) -> CheckService:
+    trial = CheckTrial(queries=judging.queries, devices=base.stores.devices)
+    return CheckService(checks=judging.checks, trial=trial, clock=base.clock)
+
+
+def _device(base: Base) -> DeviceService:
+    stores = base.stores
+    custody = Custody(
+        devices=stores.devices,
+        identities=base.identities,
+        trust=base.trust,
+        erasers=[stores.states.delete, stores.issues.delete_of_device],
+        clock=base.clock,
+    )
+    directory = Directory(
+        devices=stores.devices,
+        states=stores.states,
+        issues=stores.issues,
+        overview=Overview(base.database),
+        selector=base.selector,
+    )
+    return DeviceService(
+        directory=directory, custody=custody, presence=base.presence, clock=base.clock
+    )
+
+
+def _issue(base: Base, judging: Judging) -> IssueService:
+    desk = IssueDesk(
+        issues=base.stores.issues,
+        devices=base.stores.devices,
+        checks=judging.checks,
+        selector=base.selector,
+        push=judging.push,
+    )
+    return IssueService(
+        desk=desk, auditor=judging.auditor, selector=base.selector, clock=base.clock
+    )
+
+
+def _server(base: Base, judging: Judging) -> ServerService:
+    status = ServerStatus(
+        fleet_id=base.settings.server.fleet_id,
+        database=base.database_name,
+        devices=base.stores.devices,
+        overview=Overview(base.database),
+        presence=base.presence,
+        trust=base.trust,
+        certificate=base.certificate,
+        problems=base.problems,
+        reports_stored=lambda: judging.ingest.reports_stored,
+        last_audit_time=lambda: getattr(judging.auditor, "last_full_time", None),
+        clock=base.clock,
+    )
+    return ServerService(status, base.advertised)
+
+
+def _token(base: Base) -> TokenService:
+    return TokenService(base.stores.tokens, base.advertised, base.clock)
+
+
+def _trail(base: Base) -> TrailService:
+    return TrailService(trail=TrailQueries(base.database), selector=base.selector)
