@@ -7,8 +7,16 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from penguindome.envelope import Envelope, make_payload, signed_bytes
+from penguindome.ids import new_fleet_id, new_ulid
+from penguindome.times import utc_now
+from penguindome.trust import ROLES, Role, TrustDocument, first_version, to_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +72,7 @@ class Home:
     def _fingerprints(self) -> list[str]:
         listing = self.gpg("--list-keys", "--with-colons").decode().split("\n")
         rows = [line.split(":") for line in listing]
-        return [row[9] for before, row in zip(rows, rows[1:], strict=False) if before[0] == "pub"]
+        return [row[9] for before, row in pairwise(rows) if before[0] == "pub"]
 
 
 @contextmanager
@@ -77,3 +85,62 @@ def gpg_home() -> Iterator[Home]:
         command = ["gpgconf", "--homedir", str(path), "--kill", "all"]
         subprocess.run(command, check=False, timeout=TIMEOUT, capture_output=True)
         shutil.rmtree(path, ignore_errors=True)
+
+
+class Fleet:
+    """Operators with keys, and the trust documents that they could sign."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.id = new_fleet_id()
+        self.now = utc_now().replace(microsecond=0)
+        self.keys = {name: home.make(name) for name in ("alice", "bob", "carol", "mallory")}
+        self._blobs = {name: home.export(key) for name, key in self.keys.items()}
+
+    def blob(self, name: str) -> bytes:
+        return self._blobs[name]
+
+    def document(self, *names: str, threshold: int = 1, **changes: Any) -> TrustDocument:
+        """Return version 1 with these operators in every role."""
+        fingerprints = tuple(self.keys[name] for name in names)
+        first = first_version(
+            fleet=self.id,
+            fingerprint=fingerprints[0],
+            public_key=self.blob(names[0]),
+            operator_name=names[0],
+            tls_anchors=[b"anchor"],
+            server_names=["server.example.org"],
+            now=self.now,
+        )
+        role = Role(threshold, fingerprints)
+        whole = replace(
+            first,
+            keys={self.keys[name]: self.blob(name) for name in names},
+            operators={self.keys[name]: name for name in names},
+            roles=dict.fromkeys(ROLES, role),
+        )
+        return replace(whole, **changes)
+
+    def sign(self, kind: str, payload: bytes, *names: str) -> Envelope:
+        data = signed_bytes(kind, payload)
+        signatures = tuple(self.home.sign(self.keys[name], data) for name in names)
+        return Envelope(kind, payload, signatures)
+
+    def publish(self, document: TrustDocument, *names: str) -> Envelope:
+        return self.sign("trust", to_payload(document), *names)
+
+    def order(self, device: str | None, kind: str = "command", **changes: Any) -> bytes:
+        """Return the payload of an order that is valid now."""
+        fields: dict[str, Any] = {
+            "fleet": self.id,
+            "kind": kind,
+            "id": new_ulid(self.now),
+            "issued_time": self.now,
+            "not_before_time": self.now,
+            "expires_time": self.now + timedelta(hours=1),
+            "devices": None if device is None else [device],
+            "reason": "a test",
+            "by": "alice",
+            "body": {"words": ["true"]},
+        }
+        return make_payload(**(fields | changes))
