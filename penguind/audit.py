@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from penguind.domain.device import STATES
 from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue
 from penguind.domain.verdict import Judged, Verdict
-from penguindome.errors import InternalError, Unavailable
+from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Auditor:
         self._room = asyncio.Event()
         self._room.set()
         self._audited_times: dict[str, datetime] = {}
+        self._last_full_time: datetime | None = None
 
     async def changed(self, device_ids: Sequence[str]) -> None:
         """Have devices judged soon; waits while too many are waiting already."""
@@ -103,6 +104,11 @@ class Auditor:
         """Return when the device was last judged since the server's start."""
         return self._audited_times.get(device_id)
 
+    @property
+    def last_full_time(self) -> datetime | None:
+        """Return when an audit of all devices last ended, None before the first one."""
+        return self._last_full_time
+
     async def audit(self, device_ids: Sequence[str] | None, now: datetime) -> AuditOutcome:
         """Judge devices now; None means all of them.
 
@@ -113,6 +119,8 @@ class Auditor:
         outcome = AuditOutcome()
         for start in range(0, len(ids), FULL_BATCH):
             outcome.add(await self._batch(ids[start : start + FULL_BATCH], now))
+        if device_ids is None:
+            self._last_full_time = self._clock()
         return outcome
 
     async def run(self) -> None:
@@ -120,7 +128,7 @@ class Auditor:
         while True:
             try:
                 await self._turn()
-            except (Unavailable, InternalError) as error:
+            except Unavailable as error:
                 log.warning("The audit waits: {}", error.text())
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -145,8 +153,8 @@ class Auditor:
         for device_id in ids:
             del self._waiting[device_id]
         try:
-            await self._batch(ids, self._clock())
-        except (Unavailable, InternalError):
+            await self._quietly(ids)
+        except Unavailable:
             self._waiting |= dict.fromkeys(ids)
             raise
         finally:
@@ -154,9 +162,21 @@ class Auditor:
                 self._room.set()
 
     async def _some_of_all(self) -> None:
-        if self._full:
-            await self._batch(self._full[:FULL_BATCH], self._clock())
-            del self._full[:FULL_BATCH]
+        if not self._full:
+            return
+        await self._quietly(self._full[:FULL_BATCH])
+        del self._full[:FULL_BATCH]
+        if not self._full:
+            self._last_full_time = self._clock()
+
+    async def _quietly(self, device_ids: Sequence[str]) -> None:
+        """Judge some devices; what cannot be judged must not keep others from it."""
+        try:
+            await self._batch(device_ids, self._clock())
+        except Unavailable:
+            raise
+        except PenguinDomeError as error:
+            log.exception("The audit of {} devices failed: {}", len(device_ids), error.text())
 
     async def _sleep(self, until_due: timedelta) -> None:
         # Wakes now and then, because a clock that is set moves the schedule without a sound.

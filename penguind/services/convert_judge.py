@@ -1,4 +1,4 @@
-"""Convert issues, checks, verdicts and trail entries to messages."""
+"""Convert issues, checks and trail entries to messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from penguind.domain.verdict import Judged, Verdict
 from penguindome.reports import canonical_json
 from penguindome.times import to_unix_ms
-from penguindome.v1 import agent_pb2, check_pb2, issue_pb2, trail_pb2
+from penguindome.v1 import check_pb2, issue_pb2, trail_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from penguind.domain.check import Check
     from penguind.domain.issue import Issue
     from penguind.store.trail_queries import TrailEntry
-    from penguind.verdicts import DeviceVerdicts
 
 
 def issue_to_message(issue: Issue) -> issue_pb2.Issue:
@@ -78,24 +77,6 @@ def verdicts_to_message(name: str, judged: Sequence[Judged]) -> check_pb2.CheckV
         passing=len(by_verdict[Verdict.PASS]),
         unknown=[_reference(one) for one in by_verdict[Verdict.UNKNOWN]],
         not_applicable=len(by_verdict[Verdict.NOT_APPLICABLE]),
-    )
-
-
-def device_verdicts_to_message(found: DeviceVerdicts) -> agent_pb2.ListVerdictsResponse:
-    """Return a device's own verdicts."""
-    verdicts = [
-        agent_pb2.DeviceVerdict(
-            check=one.check,
-            severity=one.severity,
-            opened_unix_ms=to_unix_ms(one.opened_time),
-            summary=one.summary,
-            remedy=one.remedy,
-            grace_until_unix_ms=_optional_ms(one.grace_until_time),
-        )
-        for one in found.verdicts
-    ]
-    return agent_pb2.ListVerdictsResponse(
-        verdicts=verdicts, audited_unix_ms=_optional_ms(found.audited_time)
     )
 
 

@@ -43,16 +43,15 @@ class TrailService(trail_pb2_grpc.TrailServiceServicer):
             since=from_unix_ms(request.since_unix_ms) if request.since_unix_ms else None,
             limit=limit + 1,
         )
-        response = trail_pb2.ListTrailResponse()
+        entries: list[trail_pb2.TrailEntry] = []
         size = 0
         async for entry in found:
             message = trail_entry_to_message(entry)
             size += message.ByteSize()
-            if len(response.entries) == limit or (response.entries and size > _MAX_BYTES):
-                response.more = True
-                break
-            response.entries.append(message)
-        return response
+            if len(entries) == limit or (entries and size > _MAX_BYTES):
+                return trail_pb2.ListTrailResponse(entries=entries, more=True)
+            entries.append(message)
+        return trail_pb2.ListTrailResponse(entries=entries)
 
     async def _device_ids(self, request: trail_pb2.ListTrailRequest) -> list[str] | None:
         if request.device_id:

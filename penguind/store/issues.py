@@ -116,11 +116,6 @@ class IssueStore:
             cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
             return {one["_id"]: sorted(one["names"]) async for one in cursor}
 
-    async def count_open(self) -> int:
-        """Return the number of open issues."""
-        with database_errors():
-            return await self._issues.count_documents({"state": "open"})
-
     async def devices_with_all(self, names: Collection[str]) -> set[str]:
         """Return ids of devices that have an open issue of each name."""
         match = {"state": "open", "name": {"$in": sorted(names)}}

@@ -189,7 +189,7 @@ def test_trial_of_a_check_opens_nothing(mongo_uri):
                 "one": "fail",
                 "two": "pass",
             }
-            assert await bench.issues.count_open() == 0
+            assert await bench.issues.find_open() == []
 
     asyncio.run(run())
 

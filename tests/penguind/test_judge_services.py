@@ -10,7 +10,7 @@ import pytest
 
 from penguind.caller import Caller, enter
 from penguind.services.check import CheckService
-from penguind.services.convert_judge import device_verdicts_to_message
+from penguind.services.convert_agent import verdicts_message
 from penguind.services.issue import IssueService
 from penguind.services.trail import TrailService
 from penguind.store.trail_queries import TrailQueries
@@ -176,10 +176,10 @@ def test_verdicts_of_a_device_as_a_message(mongo_uri):
         async with judging(mongo_uri) as bench:
             await bench.add("d-one", OFF)
             view = VerdictView(bench.issues, bench.auditor)
-            empty = device_verdicts_to_message(await view.of_device("d-one", bench.now))
+            empty = verdicts_message(await view.of_device("d-one", bench.now))
             assert (len(empty.verdicts), empty.audited_unix_ms) == (0, 0)
             await bench.audit()
-            found = device_verdicts_to_message(await view.of_device("d-one", bench.now))
+            found = verdicts_message(await view.of_device("d-one", bench.now))
             assert [one.check for one in found.verdicts] == [NAME]
             assert found.audited_unix_ms == to_unix_ms(bench.now)
 
