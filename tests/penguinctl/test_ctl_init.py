@@ -105,6 +105,7 @@ def keyring(home):
 
 def test_operator_brings_a_key(fresh, ctl, keyring):
     fingerprint = own_key(keyring, "correct horse")
+    ctl.passphrase.write_text("correct horse\n")
     arguments = ["init", "--gpg-key", fingerprint, "--gpg-home", str(keyring)]
     result = ctl(*arguments, stdin=fresh.invitation())
     assert result.code == 0, result.err
@@ -325,6 +326,7 @@ def test_too_long_gpg_home_names_the_option(fresh, ctl):
 
 
 def test_wrong_passphrase_signs_nothing(fresh, ctl):
+    ctl.passphrase.write_text("correct horse\n")
     ctl("init", stdin=fresh.invitation(roles=("viewer",)))
     ctl.passphrase.write_text("wrong\n")
     fresh.state.roles = ("admin",)
@@ -334,6 +336,7 @@ def test_wrong_passphrase_signs_nothing(fresh, ctl):
 
 
 def test_profile_names_no_secret(fresh, ctl):
+    ctl.passphrase.write_text("correct horse\n")
     ctl("init", stdin=fresh.invitation())
     text = (ctl.profile / "profile.toml").read_text()
     assert "correct horse" not in text

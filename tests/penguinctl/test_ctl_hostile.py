@@ -1,0 +1,123 @@
+"""Whatever a device or the server says, the operator's terminal stays itself."""
+
+import unicodedata
+
+import pytest
+
+from penguindome.errors import Forbidden
+from tests.penguinctl import samples
+from tests.penguinctl.hostile_text import TEXT
+
+COMMANDS = {
+    "token create": ["token", "create"],
+    "token create file": ["token", "create", "--output-file", "{home}/t"],
+    "token list": ["token", "list"],
+    "token revoke": ["token", "revoke", "0123456789abcdef"],
+    "device list": ["device", "list"],
+    "device show": ["device", "show", "web-1"],
+    "device history": ["device", "history", samples.WEB],
+    "device approve": ["device", "approve", samples.WAITING, "--yes"],
+    "device revoke": ["device", "revoke", samples.WEB, "--yes"],
+    "device delete": ["device", "delete", samples.GONE, "--yes"],
+    "device label": ["device", "label", "web-1", "--add", "x"],
+    "device collect": ["device", "collect", "web-1"],
+    "issue list": ["issue", "list", "--closed"],
+    "issue show": ["issue", "show", samples.ISSUE],
+    "issue audit": ["issue", "audit"],
+    "issue open": ["issue", "open", "web-1", "--name", "fan"],
+    "issue close": ["issue", "close", samples.ISSUE],
+    "check list": ["check", "list"],
+    "check show": ["check", "show", "firewall-disabled"],
+    "check test": ["check", "test", "{home}/check.yaml"],
+    "trail": ["trail"],
+    "ledger list": ["ledger", "list"],
+    "ledger verify": ["ledger", "verify"],
+    "ledger head": ["ledger", "head"],
+    "server status": ["server", "status"],
+    "init": ["init"],
+}
+# Commands that say nothing of what the server answered.
+SILENT = {"token revoke", "token create", "token create file", "ledger head", "init"}
+# What commands need to find the device that they were asked for.
+NEEDED = {
+    "device approve": ("device_id", "state", "key_fingerprint"),
+    "device revoke": ("device_id", "state"),
+    "device delete": ("device_id", "state"),
+    "device label": ("device_id", "state"),
+    "device collect": ("device_id", "state"),
+    "issue open": ("device_id", "state"),
+    "issue close": ("issue_id",),
+    "token create": ("advertised_host",),
+    "token create file": ("advertised_host",),
+    "init": ("kind",),
+}
+
+
+def dangerous(text):
+    """Return the characters that a terminal might obey."""
+    return {
+        character
+        for character in text
+        if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+    }
+
+
+@pytest.fixture
+def run(simulator, operator):
+    samples.fill(simulator.state)
+    (operator.home / "check.yaml").write_text(f"name: x\nsummary: {TEXT.replace(chr(0), '')}\n")
+    simulator.hostile = True
+
+    def run_hostile(name, *more, columns=100):
+        simulator.spared = ("kind", *NEEDED.get(name, ()))
+        arguments = [word.format(home=operator.home) for word in COMMANDS[name]]
+        return operator.terminal(*arguments, *more, columns=columns, NO_COLOR="1")
+
+    return run_hostile
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_table(run, name):
+    result = run(name, columns=400)
+    assert dangerous(result.out) == set()
+    assert result.out
+    assert (r"\x1b[31m" in result.out) == (name not in SILENT), result.out
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "init"])
+def test_json(run, name):
+    result = run(name, "-o", "json")
+    assert dangerous(result.out) == set()
+    assert result.out.isascii() or "approve" in name or "ledger verify" in name
+
+
+@pytest.mark.parametrize("name", ["device list", "issue list", "trail"])
+def test_narrow_terminal(run, name):
+    assert dangerous(run(name, columns=40).out) == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_error_text(run, simulator, name):
+    error = Forbidden(TEXT, code=TEXT, subject=TEXT, remedy=TEXT)
+    methods = (
+        "CreateToken ListTokens RevokeToken ListDevices GetDevice ListTrail ListIssues GetIssue"
+        " AuditDevices CloseIssues ListChecks GetCheck TestCheck ListLedger GetLedgerHead"
+        " GetServerStatus GetSelf"
+    )
+    simulator.failures = dict.fromkeys(methods.split(), error)
+    result = run(name)
+    assert result.code == 4
+    assert dangerous(result.out) == set()
+    assert r"\u202egnp.exe" in result.out
+
+
+def test_names_typed_by_the_operator_are_escaped_too(operator, simulator):
+    result = operator.terminal("device", "list", "\x1b[2Jx", NO_COLOR="1")
+    assert result.code == 2
+    assert dangerous(result.out) == set()
+
+
+def test_hostile_hostnames_can_still_be_approved_by_id(run, simulator):
+    result = run("device approve")
+    assert result.code == 0, result.out
+    assert len(simulator.requests("ApproveDevice")) == 1
