@@ -64,7 +64,7 @@ class Custody:
             device_id=device_id,
             now=now,
         )
-        if envelope.kind != "enroll" or payload.body.get("key_fingerprint") != device.fingerprint:
+        if envelope.kind != "enroll" or payload.body.get("fingerprint") != device.fingerprint:
             raise Forbidden(
                 "the approval is not for this device's key",
                 code="approval-key",
