@@ -34,6 +34,8 @@ OnChanged = Callable[[Sequence[str]], Awaitable[None] | None]
 
 # How many reports to work out before others get the event loop.
 _BREATH_REPORTS = 8
+# A larger report is worked out in a thread: nobody else shall wait for it.
+_LARGE_BYTES = 128 << 10
 # A replica set needs some 11 s to elect another primary.
 _DATABASE_SECONDS = 15.0
 
@@ -210,7 +212,11 @@ class Ingest:
         )
         outcomes: dict[Job, Stored | PenguinDomeError | Step] = {}
         for number, job in enumerate(jobs):
-            outcomes[job] = _outcome(job, held.get(job.device_id))
+            own = held.get(job.device_id)
+            if job.size_bytes > _LARGE_BYTES:
+                outcomes[job] = await asyncio.to_thread(_outcome, job, own)
+                continue
+            outcomes[job] = _outcome(job, own)
             if number % _BREATH_REPORTS == _BREATH_REPORTS - 1:
                 await asyncio.sleep(0)
         return outcomes

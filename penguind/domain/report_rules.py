@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from penguind.domain.diff import Change, added, compare, deleted
+from penguind.domain.diff import Change, ChangeType, added, compare, deleted, without_times
 from penguind.domain.escaping import escape_value
 from penguindome.errors import InvalidInput
 from penguindome.reports import Output, Report, parse_json, state_hash
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MOST_OUTPUTS = 256
 # JSON bytes of a device's whole state: keeps its document well below MongoDB's 16 MB.
 MOST_STATE_BYTES = 8 << 20
+# Entries in the trail for one report, besides one for each plugin.
+MOST_CHANGES = 2000
 _KEY_PREFIX = "plugins"
 
 
@@ -190,14 +193,29 @@ def _changes(
 ) -> Iterator[Change]:
     if not held.state_hash:
         return
+    room = MOST_CHANGES
     for name, value in set_plugins.items():
         key = f"{_KEY_PREFIX}.{name}"
         if name in held.plugins:
-            yield from compare(held.plugins[name], value, key)
+            changes = _bounded_changes(held.plugins[name], value, key, room)
+            room -= len(changes)
+            yield from changes
         elif not (held.first and name in held.following):
             yield added(key, value)
     for name in unset:
         yield deleted(f"{_KEY_PREFIX}.{name}", held.plugins[name])
+
+
+def _bounded_changes(old: Any, new: Any, key: str, room: int) -> list[Change]:
+    """Return the changes of one plugin; too many are recorded as one.
+
+    A device that prints other keys each time would otherwise fill the trail with a document for
+    every few bytes that it sends.
+    """
+    changes = list(islice(compare(old, new, key), max(room, 1) + 1))
+    if len(changes) <= max(room, 1):
+        return changes
+    return [Change(ChangeType.CHANGE, key, without_times(old), without_times(new))]
 
 
 def _value(output: Output) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo import UpdateOne
+from pymongo.errors import CollectionInvalid
 
 from penguind.domain.escaping import unescape_value
 from penguind.domain.report_rules import Held, HeldOutput
@@ -71,8 +73,8 @@ class StateStore:
 
     async def prepare(self) -> None:
         """Make the collection: a transaction should not have to."""
-        if "states" not in await self._states.database.list_collection_names():
-            await self._states.database.create_collection("states", check_exists=False)
+        with suppress(CollectionInvalid):
+            await self._states.database.create_collection("states")
 
     async def create(self, device_id: str, now: datetime) -> None:
         """Make the empty state of a new device; an existing one stays as it is."""

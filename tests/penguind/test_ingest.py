@@ -10,7 +10,7 @@ from penguind.store.states import StateStore
 from penguind.store.trail import TrailStore
 from penguindome.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from tests.harness.database import fresh_database
-from tests.harness.reporter import NOW, Reporter
+from tests.harness.reporter import NOW, Reporter, output
 
 
 class Server:
@@ -242,5 +242,43 @@ def test_large_first_report_in_parts(mongo_uri):
             assert answer == Stored(True, device.hash)
         entries = await server.entries()
         assert [entry["key"] for entry in entries] == ["plugins.big", "plugins.other"]
+
+    run(mongo_uri, story)
+
+
+def test_state_that_outgrows_the_database_is_refused_alone(mongo_uri):
+    """Numbers take more room in BSON than in JSON: only the database knows how much."""
+
+    async def story(server):
+        device, other = await server.device("d-1", n=0), await server.device("d-2", n=0)
+        many = [output(f"big{number}", [1] * 19_000) for number in range(100)]
+        answers = await asyncio.gather(
+            server.submit(device, device.delta(*device.put(*many))),
+            server.submit(other, other.delta(*other.set(n=1))),
+            return_exceptions=True,
+        )
+        assert isinstance(answers[0], InvalidInput)
+        assert answers[1].stored
+        assert (await server.states.snapshot("d-1")).values == {"n": 0}
+
+    run(mongo_uri, story)
+
+
+def test_hostile_keys_stay_what_they_are(mongo_uri):
+    evil = {"$where": "sleep(1)", "a.b.c": {"$ref": "devices", "$id": 1}, "%24": [{"$date": 0}]}
+
+    async def story(server):
+        device = await server.device(evil={}, large={"x": "x" * 200_000})
+        await server.submit(
+            device, device.delta(*device.set(evil=evil, large={"x": "y" * 200_000}))
+        )
+        assert (await server.states.snapshot("d-1")).values["evil"] == evil
+        keys = sorted(entry["key"] for entry in await server.entries())
+        assert keys == [
+            "plugins.evil.%24where",
+            "plugins.evil.%2524",
+            "plugins.evil.a%2Eb%2Ec",
+            "plugins.large.x",
+        ]
 
     run(mongo_uri, story)

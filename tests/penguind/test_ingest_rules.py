@@ -156,3 +156,11 @@ def test_unchanged_is_told_from_a_lie(device):
     assert not is_unchanged(device.full())
     with pytest.raises(InvalidInput):
         is_unchanged(device.delta(state_hash=b"x" * 32))
+
+
+def test_many_changes_of_a_plugin_are_recorded_as_one(device):
+    device.set(churn={f"old{n}": n for n in range(1500)}, os={"name": "Debian"})
+    held, _ = after(EMPTY, device.full())
+    changed = device.set(churn={f"new{n}": n for n in range(1500)}, os={"name": "Arch"})
+    _, trail = after(held, device.delta(*changed))
+    assert trail == [("change", "plugins.churn"), ("change", "plugins.os.name")]
