@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from penguind.domain.device import STATES
 from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue
 from penguind.domain.verdict import Judged, Verdict
+from penguind.store.database import database_errors
 from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.logs import logger
 
@@ -189,7 +190,8 @@ class Auditor:
 
     async def _all(self) -> list[str]:
         """Return ids of active devices, and of those that are not but have open issues."""
-        active = [one.device_id for one in await self._devices.find(states=["active"])]
+        with database_errors():
+            active = [one.device_id for one in await self._devices.find(states=["active"])]
         return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
 
     async def _batch(self, device_ids: Sequence[str], now: datetime) -> AuditOutcome:
@@ -253,7 +255,8 @@ class Auditor:
     async def _absences(self, device_ids: Iterable[str]) -> Mapping[str, str]:
         """Return why devices are not judged, by id."""
         ids = set(device_ids)
-        found = await self._devices.find(states=STATES, device_ids=ids)
+        with database_errors():
+            found = await self._devices.find(states=STATES, device_ids=ids)
         reasons = dict.fromkeys(ids, "the device was deleted")
         for device in found:
             reasons[device.device_id] = _ABSENCES[device.state]
