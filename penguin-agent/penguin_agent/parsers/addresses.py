@@ -25,7 +25,7 @@ def by_device(document: Any) -> dict[str, dict[str, list[dict[str, str]]]]:
     for device in _devices(document):
         families: dict[str, list[dict[str, str]]] = {}
         link = {"addr": device.get("address"), "broadcast": device.get("broadcast")}
-        if link["addr"]:
+        if isinstance(link["addr"], str):
             families[_LINK] = [_texts(link)]
         for entry in _entries(device):
             address = _address(entry)
@@ -69,7 +69,7 @@ def _entries(device: dict[str, Any]) -> list[dict[str, Any]]:
         entry
         for entry in (listed if isinstance(listed, list) else [])
         if isinstance(entry, dict)
-        and entry.get("family") in _FAMILIES
+        and str(entry.get("family")) in _FAMILIES
         and not any(entry.get(flag) for flag in _FLAPPING)
     ]
 

@@ -79,13 +79,14 @@ def _layer(
     root: Path, run: Run, version: _Version, document: Any, saved: Answer | None
 ) -> dict[str, Any]:
     told: dict[str, Outcome | None] = {}
-    told["nftables"] = (
-        Outcome.UNKNOWN if document is None else nft.evaluate(document, version.number)
-    )
     found: dict[str, Any] = {}
     if saved is not None and saved.code == 0:
         told["iptables"] = iptables.evaluate(saved.stdout, version.number)
         found["policies"] = iptables.policies(saved.stdout)
+    told["nftables"] = Outcome.UNKNOWN
+    if document is not None:
+        seen = told.get("iptables") is not None
+        told["nftables"] = nft.evaluate(document, version.number, but_iptables=seen)
     told["iptables-legacy"] = _legacy(root, run, version)
     outcomes = [outcome for outcome in told.values() if outcome is not None]
     found["filters"] = {name: _WORDS[o] for name, o in told.items() if o is not None}

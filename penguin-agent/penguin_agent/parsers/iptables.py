@@ -8,12 +8,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from penguin_agent.parsers.netfilter import Chains, Outcome, Rule, Test, both_protocols
+from penguin_agent.parsers.netfilter import Chains, Condition, Outcome, Rule, both_protocols
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TARGETS = {
+TARGETS = {
     "ACCEPT": "accept",
     "DROP": "drop",
     "REJECT": "drop",
@@ -22,7 +22,7 @@ _TARGETS = {
     "QUEUE": "queue",
     "NFQUEUE": "queue",
 }
-_PASSING = frozenset(
+PASSING = frozenset(
     {"LOG", "NFLOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CT", "AUDIT", "TRACE"}
 )
 _PASSIVE_OPTIONS = frozenset({"-m", "--comment", "--match", "-c"})
@@ -78,7 +78,7 @@ def _split(line: str) -> list[str]:
 
 
 def _rule(words: list[str]) -> Rule:
-    tests: list[Test] = []
+    conditions: list[Condition] = []
     verdict, target = "", ""
     negated = False
     index = 0
@@ -92,41 +92,41 @@ def _rule(words: list[str]) -> Rule:
             verdict, target = _target(option, value)
             break
         if option not in _PASSIVE_OPTIONS:
-            tests.append(_TESTS.get(option, _unknown)(value, negated))
+            conditions.append(_CONDITIONS.get(option, _unknown)(value, negated))
         negated = False
         index += 2 if value and not value.startswith("-") and value != "!" else 1
-    return Rule(tuple(tests), verdict, target)
+    return Rule(tuple(conditions), verdict, target)
 
 
 def _target(option: str, name: str) -> tuple[str, str]:
-    if name in _TARGETS:
-        return _TARGETS[name], ""
-    if name in _PASSING:
+    if name in TARGETS:
+        return TARGETS[name], ""
+    if name in PASSING:
         return "", ""
     return ("jump" if option == "-j" else "goto"), name
 
 
-def _unknown(value: str, negated: bool) -> Test:  # noqa: FBT001 -- one shape for all
+def _unknown(value: str, negated: bool) -> Condition:  # noqa: FBT001 -- one shape for all
     del value, negated
-    return Test("opaque")
+    return Condition("opaque")
 
 
-def _specific(value: str, negated: bool) -> Test:  # noqa: FBT001
+def _specific(value: str, negated: bool) -> Condition:  # noqa: FBT001
     del value, negated
-    return Test("specific")
+    return Condition("specific")
 
 
-def _state(value: str, negated: bool) -> Test:  # noqa: FBT001
-    return Test("state", tuple(value.lower().split(",")), negated)
+def _state(value: str, negated: bool) -> Condition:  # noqa: FBT001
+    return Condition("state", tuple(value.lower().split(",")), negated)
 
 
-def _interface(value: str, negated: bool) -> Test:  # noqa: FBT001
-    return Test("interface", (f"{value[:-1]}*" if value.endswith("+") else value,), negated)
+def _interface(value: str, negated: bool) -> Condition:  # noqa: FBT001
+    return Condition("interface", (f"{value[:-1]}*" if value.endswith("+") else value,), negated)
 
 
-def _ports(value: str, negated: bool) -> Test:  # noqa: FBT001
+def _ports(value: str, negated: bool) -> Condition:  # noqa: FBT001
     ranges = tuple(_range(part) for part in value.split(","))
-    return Test("ports", ranges, negated)
+    return Condition("ports", ranges, negated)
 
 
 def _range(part: str) -> str:
@@ -134,20 +134,20 @@ def _range(part: str) -> str:
     return f"{first or 0}-{last or 65535}" if found else part
 
 
-def _address_type(value: str, negated: bool) -> Test:  # noqa: FBT001
-    return Test("always" if ("LOCAL" in value.split(",")) != negated else "never")
+def _address_type(value: str, negated: bool) -> Condition:  # noqa: FBT001
+    return Condition("always" if ("LOCAL" in value.split(",")) != negated else "never")
 
 
-def _protocol(value: str, negated: bool) -> Test:  # noqa: FBT001
-    return Test("protocol", (value.lower(),), negated)
+def _protocol(value: str, negated: bool) -> Condition:  # noqa: FBT001
+    return Condition("protocol", (value.lower(),), negated)
 
 
-def _limit(value: str, negated: bool) -> Test:  # noqa: FBT001
+def _limit(value: str, negated: bool) -> Condition:  # noqa: FBT001
     del value, negated
-    return Test("maybe")
+    return Condition("maybe")
 
 
-_TESTS: dict[str, Callable[[str, bool], Test]] = {
+_CONDITIONS: dict[str, Callable[[str, bool], Condition]] = {
     "-i": _interface,
     "-p": _protocol,
     "--state": _state,

@@ -54,7 +54,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Condition:
     """One condition of a rule.
 
     kind: interface, protocol, family, ports, state, or the name of a When for the plain ones.
@@ -110,13 +110,13 @@ class Rule:
     verdict: accept, drop, return, jump, goto, queue or "".
     """
 
-    tests: tuple[Test, ...]
+    conditions: tuple[Condition, ...]
     verdict: str
     target: str = ""
 
     def when(self, packet: Packet) -> When:
         """Return whether the rule applies to a packet: the weakest of its conditions."""
-        found = {test.when(packet) for test in self.tests}
+        found = {condition.when(packet) for condition in self.conditions}
         order = (When.NEVER, When.SPECIFIC, When.OPAQUE, When.MAYBE)
         return next((when for when in order if when in found), When.ALWAYS)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.parsers import iptables
 from penguin_agent.parsers.netfilter import (
     Chains,
+    Condition,
     Outcome,
     Rule,
-    Test,
     best,
     both_protocols,
 )
@@ -40,13 +41,26 @@ class BaseChain:
     name: str
     policy: str
 
+    @property
+    def is_of_iptables(self) -> bool:
+        """Return whether iptables-nft keeps its INPUT chain here."""
+        return self.family in ("ip", "ip6") and (self.table, self.name) == ("filter", "INPUT")
 
-def evaluate(document: Any, version: int) -> Outcome | None:
-    """Return what all inbound base chains for IPv4 or IPv6 do together, None without any."""
+
+def evaluate(document: Any, version: int, *, but_iptables: bool = False) -> Outcome | None:
+    """Return what all inbound base chains for IPv4 or IPv6 do together, None without any.
+
+    `but_iptables` leaves out the chain that iptables-save shows better: to nft, the matches of
+    iptables are opaque.
+    """
     items = _items(document)
-    sleeping = {(t.get("family"), t.get("name")) for t in _of(items, "table") if not _is_active(t)}
+    sleeping = {
+        (str(t.get("family")), str(t.get("name"))) for t in _of(items, "table") if not _is_active(t)
+    }
     outcomes = []
     for base in _base_chains(items):
+        if but_iptables and base.is_of_iptables:
+            continue
         if base.family in _FAMILIES[version] and (base.family, base.table) not in sleeping:
             chains = Chains(_table_rules(items, base.family, base.table))
             outcomes.append(both_protocols(chains, base.name, base.policy, version))
@@ -93,98 +107,113 @@ def _table_rules(
 
 def _rules(expressions: list[Any]) -> list[Rule]:
     """Return one rule, or several for a verdict map."""
-    tests: list[Test] = []
+    conditions: list[Condition] = []
     for expression in expressions:
         if not isinstance(expression, dict) or len(expression) != 1:
-            return [Rule((Test("opaque"),), "accept")]
+            return [Rule((Condition("opaque"),), "accept")]
         ((kind, body),) = expression.items()
         if kind in _VERDICTS:
-            return [_decided(tests, kind, body)]
+            return [_decided(conditions, kind, body)]
         if kind == "vmap":
-            return _mapped(tests, body)
+            return _mapped(conditions, body)
+        if kind == "xt" and isinstance(body, dict) and body.get("type") == "target":
+            return [_foreign(conditions, str(body.get("name")))]
         if kind not in _PLAIN:
-            tests.append(_test(kind, body))
-    return [Rule(tuple(tests), "")]
+            conditions.append(_condition(kind, body))
+    return [Rule(tuple(conditions), "")]
 
 
-def _decided(tests: list[Test], kind: str, body: Any) -> Rule:
+def _decided(conditions: list[Condition], kind: str, body: Any) -> Rule:
     target = str(body.get("target", "")) if isinstance(body, dict) else ""
-    return Rule(tuple(tests), "drop" if kind == "reject" else kind, target)
+    return Rule(tuple(conditions), "drop" if kind == "reject" else kind, target)
 
 
-def _mapped(tests: list[Test], body: Any) -> list[Rule]:
+def _foreign(conditions: list[Condition], name: str) -> Rule:
+    """Return the rule of an iptables target that nft only knows by name."""
+    if name in iptables.TARGETS:
+        return Rule(tuple(conditions), iptables.TARGETS[name])
+    if name in iptables.PASSING:
+        return Rule(tuple(conditions), "")
+    return Rule((*conditions, Condition("opaque")), "accept")
+
+
+def _mapped(conditions: list[Condition], body: Any) -> list[Rule]:
     data = body.get("data") if isinstance(body, dict) else None
     pairs = data.get("set") if isinstance(data, dict) else None
     if not isinstance(pairs, list):
-        return [Rule((*tests, Test("opaque")), "accept")]
+        return [Rule((*conditions, Condition("opaque")), "accept")]
     rules = []
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
             continue
         match = {"op": "==", "left": body.get("key"), "right": pair[0]}
-        inner = [_test("match", match), *tests]
+        inner = [_condition("match", match), *conditions]
         verdict = pair[1] if isinstance(pair[1], dict) else {}
         kind = next((k for k in verdict if k in _VERDICTS), "")
         rules.append(_decided(inner, kind, verdict.get(kind)))
     return rules
 
 
-def _test(kind: str, body: Any) -> Test:
+def _condition(kind: str, body: Any) -> Condition:
     if kind == "limit":
-        return Test("maybe")
+        return Condition("maybe")
     if kind != "match" or not isinstance(body, dict) or not isinstance(body.get("left"), dict):
-        return Test("opaque")
+        return Condition("opaque")
     left, right = body["left"], body.get("right")
     negated = body.get("op") == "!="
     if isinstance(left.get("payload"), dict):
-        return _payload_test(left["payload"], _port_operand(body.get("op"), right), negated=negated)
-    for key, reader in (("meta", _meta_test), ("ct", _ct_test), ("fib", _fib_test)):
+        return _payload_condition(
+            left["payload"], _port_operand(body.get("op"), right), negated=negated
+        )
+    for key, reader in (("meta", _meta_condition), ("ct", _ct_condition), ("fib", _fib_condition)):
         if isinstance(left.get(key), dict):
             return reader(left[key], _words(right), negated=negated)
-    return Test("opaque")
+    return Condition("opaque")
 
 
-def _payload_test(payload: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Test:
+def _payload_condition(
+    payload: dict[str, Any], words: tuple[str, ...], *, negated: bool
+) -> Condition:
     protocol, fieldname = str(payload.get("protocol")), str(payload.get("field"))
     if protocol in _ICMP:
-        return Test("never")
+        return Condition("never")
     if fieldname in ("protocol", "nexthdr"):
-        return Test("protocol", words, negated)
+        return Condition("protocol", words, negated)
     if fieldname == "dport" and protocol in ("tcp", "udp", "th", "udplite", "sctp", "dccp"):
-        return Test("ports", words, negated)
-    return Test("specific")
+        return Condition("ports", words, negated)
+    return Condition("specific")
 
 
-def _meta_test(meta: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Test:
+def _meta_condition(meta: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
     key = meta.get("key")
     if key in ("iifname", "iif"):
-        return Test("interface", words, negated)
+        return Condition("interface", words, negated)
     if key == "l4proto":
-        return Test("protocol", words, negated)
+        return Condition("protocol", words, negated)
     if key in ("nfproto", "protocol"):
         versions = {"ipv4": "4", "ip": "4", "ipv6": "6", "ip6": "6"}
-        return Test("family", tuple(versions.get(w, w) for w in words), negated)
+        return Condition("family", tuple(versions.get(w, w) for w in words), negated)
     if key == "pkttype":
-        return Test("always" if ("host" in words) != negated else "never")
-    return Test("opaque")
+        return Condition("always" if ("host" in words) != negated else "never")
+    return Condition("opaque")
 
 
-def _ct_test(ct: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Test:
+def _ct_condition(ct: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
     key = ct.get("key")
     if key == "state":
-        return Test("state", words, negated)
+        return Condition("state", words, negated)
     if key == "status":
-        return Test("always" if negated else "never")
-    return Test("opaque")
+        return Condition("always" if negated else "never")
+    return Condition("opaque")
 
 
-def _fib_test(fib: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Test:
+def _fib_condition(fib: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
     """Route look-ups: our packet is for this machine, from where it could be answered."""
     if fib.get("result") == "type" and "daddr" in _listed(fib.get("flags")):
-        return Test("always" if ("local" in words) != negated else "never")
+        return Condition("always" if ("local" in words) != negated else "never")
     if fib.get("result") == "oif" and "saddr" in _listed(fib.get("flags")):
-        return Test("never" if not negated else "always")
-    return Test("opaque")
+        return Condition("never" if not negated else "always")
+    return Condition("opaque")
 
 
 def _port_operand(operator: Any, right: Any) -> tuple[str, ...]:
