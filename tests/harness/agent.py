@@ -95,9 +95,8 @@ class Agent:
         return record(self.try_run("status", "-o", "json").stdout)
 
     def device_id(self) -> str:
-        """Return the id that enrollment gave."""
-        text = (self.folder / "state/identity/device.json").read_text(encoding="utf-8")
-        return str(record(text)["device_id"])
+        """Return the id that enrollment gave, also to a device that waits for approval."""
+        return str(self.status()["device_id"])
 
     def add_local(self, name: str, script: str) -> pathlib.Path:
         """Put an executable into the device's local folder of plugins."""

@@ -7,6 +7,8 @@ from typing import Any
 from tests.harness.agent import record
 from tests.harness.process import BIN, environment
 
+NOTHING = 3
+
 
 class Operator:
     """A person with penguinctl."""
@@ -41,8 +43,10 @@ class Operator:
         return done.stdout if status == 0 else done.stdout + done.stderr
 
     def json(self, *words: object) -> dict[str, Any]:
-        """Run a command with JSON output and return the value."""
-        return record(self.run(*words, "-o", "json"))
+        """Run a command with JSON output and return the value; that nothing matched is one too."""
+        done = self.try_run(*words, "-o", "json")
+        assert done.returncode in {0, NOTHING}, f"{done.returncode}: {done.stdout}{done.stderr}"
+        return record(done.stdout)
 
     def init(self, invitation: pathlib.Path) -> str:
         """Become an operator by an invitation; a signing key is made."""
