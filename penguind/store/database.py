@@ -110,26 +110,7 @@ async def open_database(
     options: dict[str, Any] = {"username": username, "password": password} if username else {}
     if tls_ca is not None:
         options |= {"tls": True, "tlsCAFile": str(tls_ca)}
-    try:
-        client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            appname="penguind",
-            w="majority",
-            journal=True,
-            readConcernLevel="majority",
-            retryWrites=True,
-            retryReads=True,
-            tz_aware=True,
-            uuidRepresentation="standard",
-            serverSelectionTimeoutMS=selection_milliseconds,
-            **options,
-        )
-    except (ConfigurationError, ValueError, TypeError, OSError) as error:
-        raise InvalidInput(
-            f"the database's address is not usable: {error}",
-            subject="database.uri",
-            remedy="mongodb://HOST[:PORT],…/?replicaSet=NAME",
-        ) from None
+    client = _client(uri, serverSelectionTimeoutMS=selection_milliseconds, **options)
     try:
         with database_errors():
             _check_server(await client.admin.command("hello"))
@@ -144,6 +125,28 @@ async def open_database(
         write_concern=pymongo.WriteConcern(w="majority", j=True),
     )
     return Database(client=client, db=db)
+
+
+def _client(uri: str, **options: Any) -> AsyncMongoClient[Document]:
+    try:
+        return AsyncMongoClient(
+            uri,
+            appname="penguind",
+            w="majority",
+            journal=True,
+            readConcernLevel="majority",
+            retryWrites=True,
+            retryReads=True,
+            tz_aware=True,
+            uuidRepresentation="standard",
+            **options,
+        )
+    except (ConfigurationError, ValueError, TypeError, OSError) as error:
+        raise InvalidInput(
+            f"the database's address is not usable: {error}",
+            subject="database.uri",
+            remedy="mongodb://HOST[:PORT],…/?replicaSet=NAME",
+        ) from None
 
 
 @contextmanager

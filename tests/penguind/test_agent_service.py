@@ -25,6 +25,7 @@ from penguind.services.agent import AgentService
 from penguind.store.states import StateStore
 from penguind.store.trail import TrailStore
 from penguind.verdicts import DeviceVerdicts
+from penguindome.channels import server_options
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import InvalidInput, LimitExceeded, Unauthenticated
 from penguindome.report_wire import report_to_message
@@ -108,7 +109,7 @@ async def serving(uri, **options):
             identities=server.identities,
             ledger=None,
         )
-        listener = grpc.aio.server(interceptors=[gate])
+        listener = grpc.aio.server(interceptors=[gate], options=server_options())
         add_AgentServiceServicer_to_server(server.service, listener)
         port = listener.add_insecure_port("127.0.0.1:0")
         tasks = [asyncio.create_task(part.run()) for part in (server.check_ins, server.ingest)]
