@@ -114,7 +114,7 @@ def fill(state):
             origin="shipped",
         )
     ]
-    state.problems = [check_pb2.CheckProblem(origin="bad.yaml", reason="unknown key fials")]
+    state.problems = [check_pb2.CheckProblem(origin="bad.yaml", reason="unknown key spells")]
     reference = check_pb2.DeviceReference(device_id=WEB, hostname="web-1")
     state.verdicts = check_pb2.CheckVerdicts(
         failing=[reference], passing=3, unknown=[reference], not_applicable=1

@@ -81,6 +81,7 @@ class Simulator:
         self.servers = []
         self.main_port = self.bootstrap_port = 0
         self.invitations = {}
+        self.used = {}
         self.certificate_days = 10
         self.reset()
 

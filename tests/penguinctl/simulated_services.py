@@ -45,14 +45,10 @@ class State:
 
     def picked(self, terms, states=("active",)):
         selector = selectors.parse_selector(terms)
-        return [
-            d
-            for d in self.devices
-            if d.state in states
-            and selectors.matches_name(selector, d.hostname, d.device_id)
-            and set(selector.labels) <= set(d.labels)
-            and set(selector.failing) <= set(d.open_issues)
-        ]
+        found = [item for item in self.devices if item.state in states]
+        found = [i for i in found if selectors.matches_name(selector, i.hostname, i.device_id)]
+        found = [i for i in found if set(selector.labels) <= set(i.labels)]
+        return [i for i in found if set(selector.failing) <= set(i.open_issues)]
 
     def one(self, name):
         found = [d for d in self.devices if name in (d.device_id, d.hostname)]
@@ -98,10 +94,8 @@ class Bootstrap(Base, bootstrap_pb2_grpc.BootstrapServiceServicer):
         if entry is None or entry[0].secret != request.invitation_secret:
             raise Forbidden("the invitation is unknown, used or over", remedy="Ask for a new one")
         invitation, roles = entry
-        used = getattr(self.simulator, "used", {})
-        if used.setdefault(request.invitation_id, request.csr) != request.csr:
+        if self.simulator.used.setdefault(request.invitation_id, request.csr) != request.csr:
             raise Forbidden("the invitation was used already", remedy="Ask for a new one")
-        self.simulator.used = used
         self.state.roles = roles
         return bootstrap_pb2.RedeemInvitationResponse(
             operator_name=invitation.operator_name,
@@ -181,10 +175,11 @@ class Issue(Base, issue_pb2_grpc.IssueServiceServicer):
         return issue_pb2.GetIssueResponse(issue=found[0])
 
     def AuditDevices(self, request, context):  # noqa: N802
-        opened = [i for i in self.state.issues if i.state == "open"]
-        closed = [i for i in self.state.issues if i.state == "closed"]
-        count = len(self.state.picked(request.selectors))
-        return issue_pb2.AuditDevicesResponse(devices=count, opened=opened, closed=closed)
+        return issue_pb2.AuditDevicesResponse(
+            devices=len(self.state.picked(request.selectors)),
+            opened=[item for item in self.state.issues if item.state == "open"],
+            closed=[item for item in self.state.issues if item.state == "closed"],
+        )
 
     def OpenIssue(self, request, context):  # noqa: N802
         for item in self.state.issues:

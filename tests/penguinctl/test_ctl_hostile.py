@@ -37,7 +37,9 @@ COMMANDS = {
     "init": ["init"],
 }
 # Commands that say nothing of what the server answered.
-SILENT = {"token revoke", "token create", "token create file", "ledger head", "init"}
+SILENT = {
+    "token revoke", "token create", "token create file", "ledger head", "ledger verify", "init",
+}  # fmt: skip
 # What commands need to find the device that they were asked for.
 NEEDED = {
     "device approve": ("device_id", "state", "key_fingerprint"),

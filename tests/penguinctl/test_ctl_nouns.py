@@ -143,7 +143,7 @@ def test_issue_close(simulator, operator):
 def test_check(simulator, operator, home):
     result = operator("check", "list")
     assert "firewall-disabled" in result.out
-    assert "bad.yaml: unknown key fials" in result.err
+    assert "bad.yaml: unknown key spells" in result.err
     result = operator("check", "show", "firewall-disabled")
     for text in ("Failing:", samples.WEB, "  fails: {}"):
         assert text in result.out
@@ -158,7 +158,7 @@ def test_check(simulator, operator, home):
 
 def test_check_json(operator):
     value = json.loads(operator("check", "list", "-o", "json").out)
-    assert value["problems"] == [{"origin": "bad.yaml", "reason": "unknown key fials"}]
+    assert value["problems"] == [{"origin": "bad.yaml", "reason": "unknown key spells"}]
     value = json.loads(operator("check", "show", "firewall-disabled", "-o", "json").out)
     assert value["verdicts"]["failing"] == [{"device_id": samples.WEB, "hostname": "web-1"}]
     value = json.loads(operator("check", "test", "-", "-o", "json", stdin="a: b").out)
