@@ -131,6 +131,8 @@ class IdentityFolder:
         """Return the key that waits for a certificate; makes one if there is none."""
         key, csr = self._read("key.next"), self._read("csr.next")
         if key is None:
+            # A request without its key is nobody's.
+            (self._directory / "csr.next").unlink(missing_ok=True)
             key, csr = generate_key(), None
             self._write("key.next", key)
             self._failpoint("identity.key-written")
@@ -179,6 +181,7 @@ class IdentityFolder:
     def _settle(self) -> None:
         certificate = self._read("certificate.next")
         if certificate is None:
+            self._sweep()
             return
         enrolled = self._read_device("device.json")
         device = enrolled or self._waiting_device()
@@ -192,6 +195,13 @@ class IdentityFolder:
             self._failpoint("identity.key-renamed")
         self._rename("certificate.next", "certificate.pem")
         self._failpoint("identity.certificate-renamed")
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what belongs to a change that is complete: its key is key.pem by now."""
+        enrolled = (self._directory / "device.json").exists()
+        if not enrolled or (self._directory / "key.next").exists():
+            return
         for name in ("csr.next", "enrolling.json"):
             (self._directory / name).unlink(missing_ok=True)
 

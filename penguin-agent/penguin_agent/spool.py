@@ -186,7 +186,8 @@ class Spool:
         self._failpoint("spool.put-aside")
         state = self._known.state.after(report)
         known = replace(self._known, state=state, key=entry.key)
-        if (culprit := state.outputs.get(subject)) is not None:
+        culprit = state.outputs.get(subject)
+        if culprit is not None:
             known = known.without(culprit, refused_output(culprit))
         self._known = known
         self._base_held = False
@@ -194,6 +195,10 @@ class Spool:
         self._entries.pop(0)
         self._folder.delete(entry)
         self._retail()
+        if culprit is not None and not self._entries:
+            # Without the culprit the rest can go at once; it becomes a full report.
+            rest = replace(report, report_id=self._new_id(), full=False, outputs=(), following=())
+            self._append(chained(rest, self._tail))
 
     def _load(self) -> None:
         for entry in self._folder.entries(after=self._known.key):
