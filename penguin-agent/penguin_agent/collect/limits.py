@@ -36,6 +36,9 @@ class RunLimits:
         matter most (time, output, number of processes) by itself.
         """
         words: list[str] = []
+        if setpriv := shutil.which("setpriv", path=SYSTEM_PATH):
+            # A killed agent takes its plugins along.
+            words += [setpriv, "--pdeathsig", "KILL", "--"]
         if prlimit := shutil.which("prlimit", path=SYSTEM_PATH):
             words += [prlimit, *self._rlimits(), "--"]
         if nice := shutil.which("nice", path=SYSTEM_PATH):
