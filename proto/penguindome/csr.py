@@ -6,7 +6,7 @@ Source: RFC 2986 (PKCS#10).
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
@@ -14,6 +14,8 @@ from penguindome.errors import InvalidInput
 from penguindome.keys import ACCEPTED_KEYS, is_p256, load_private, wrong_type
 
 REQUEST_LIMIT = 8 * 1024
+# InternalError: what cryptography 38 makes of a request that only OpenSSL finds malformed.
+_MALFORMED = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, InternalError)
 
 
 def make_csr(key_pem: bytes) -> bytes:
@@ -38,13 +40,13 @@ def csr_spki(csr_der: bytes) -> bytes:
     try:
         request = x509.load_der_x509_csr(csr_der)
         key = request.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except _MALFORMED:
         raise _unreadable() from None
     if not is_p256(key):
         raise wrong_type("the certificate request's key")
     try:
         proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+    except _MALFORMED:
         proven = False
     if not proven:
         raise InvalidInput("the certificate request is not signed by its own key", code="bad-csr")

@@ -101,7 +101,8 @@ def _detail(exc: grpc.RpcError) -> error_pb2.ErrorDetail | None:
         if key == DETAIL_KEY and isinstance(value, bytes):
             try:
                 return error_pb2.ErrorDetail.FromString(value)
-            except DecodeError:
+            # Older protobuf warns about some malformed bytes instead.
+            except (DecodeError, RuntimeWarning):
                 return None
     return None
 
