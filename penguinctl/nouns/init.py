@@ -28,6 +28,7 @@ Examples:
   penguinctl init --invitation-file invitation.txt --gpg-key "$FINGERPRINT"
 """
 )
+@click.argument("words", nargs=-1, metavar="")
 @click.option(
     "--invitation-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -47,6 +48,7 @@ Examples:
 def init(
     app: App,
     *,
+    words: tuple[str, ...],
     invitation_file: Path | None,
     gpg_key: str | None,
     gpg_home: Path | None,
@@ -59,6 +61,8 @@ def init(
     others could see it. Running again after an interruption goes on where it stopped; without an
     invitation, in a profile that was set up, it only looks after key and trust document.
     """
+    if words or str(invitation_file).startswith("pdi1."):
+        raise _exposed()
     from penguinctl.setting_up import Setup, SigningWish  # noqa: PLC0415 -- --help stays quick
 
     if trust_hash and not _HASH.fullmatch(trust_hash):
@@ -68,6 +72,14 @@ def init(
     invitation = _invitation(app, invitation_file)
     setup = Setup(app, SigningWish(gpg_key, gpg_home, passphrase_file))
     setup.run(invitation, bytes.fromhex(trust_hash))
+
+
+def _exposed() -> click.UsageError:
+    # Without the words themselves: they may be the secret.
+    return click.UsageError(
+        "an invitation on the command line can be read by every user of this machine and counts"
+        " as exposed: ask for a new one, and give it by standard input or --invitation-file"
+    )
 
 
 def _invitation(app: App, path: Path | None) -> Invitation | None:

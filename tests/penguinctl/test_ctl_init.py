@@ -43,10 +43,13 @@ def test_invitation_may_come_from_a_file(fresh, ctl):
     assert ctl("init", "--invitation-file", str(path)).code == 0
 
 
-def test_invitation_is_refused_on_the_command_line(fresh, ctl):
-    result = ctl("init", fresh.invitation())
-    assert result.code == 2
-    assert fresh.calls == []
+@pytest.mark.parametrize("option", [[], ["--invitation-file"]])
+def test_invitation_on_the_command_line_is_refused_and_not_repeated(fresh, ctl, option):
+    line = fresh.invitation()
+    result = ctl("init", *option, line)
+    assert (result.code, fresh.calls) == (2, [])
+    assert "counts as exposed" in result.err
+    assert line not in result.err
 
 
 def test_profile_is_private(fresh, ctl):

@@ -1,0 +1,88 @@
+"""docs/penguinctl.md tells the truth."""
+
+import json
+import pathlib
+import re
+
+import click
+import pytest
+
+from penguinctl import exits
+from penguinctl.cli import cli
+from tests.penguinctl import samples
+
+PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "penguinctl.md").read_text()
+SECTION = re.compile(r"^### penguinctl ([a-z ]+)\n.*?```json\n(.*?)```", re.MULTILINE | re.DOTALL)
+SHAPES = {name: json.loads(text) for name, text in SECTION.findall(PAGE)}
+ARGUMENTS = {
+    "token revoke": ["0123456789abcdef"],
+    "device show": ["web-1"],
+    "device approve": ["new-1", "--yes"],
+    "device list": ["web-1"],
+    "device label": ["web-1", "--add", "x"],
+    "device collect": ["web-1"],
+    "issue show": [samples.ISSUE],
+    "issue open": ["web-1", "--name", "fan"],
+    "issue close": ["--all"],
+    "check show": ["firewall-disabled"],
+}
+# The page shows only what these add to another shape, or keys that are data.
+PARTIAL = {"issue show", "issue open", "server status"}
+
+
+def leaves():
+    root = click.Context(cli)
+    for noun in cli.list_commands(root):
+        command = cli.get_command(root, noun)
+        if isinstance(command, click.Group):
+            yield from ((f"{noun} {verb}", leaf) for verb, leaf in command.commands.items())
+        else:
+            yield noun, command
+
+
+@pytest.mark.parametrize(("name", "command"), list(leaves()))
+def test_every_command_and_option_is_described(name, command):
+    if name == "init":
+        text = PAGE.partition("## Becoming")[2].partition("## Naming")[0]
+    else:
+        text = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name != "output_format":
+            assert f"`{parameter.opts[0]}" in text
+
+
+def test_no_option_is_described_that_does_not_exist():
+    known = {option for _, leaf in leaves() for p in leaf.params for option in p.opts}
+    known |= {option for parameter in cli.params for option in parameter.opts} | {"--help"}
+    assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= known
+
+
+def same_keys(shown, real, *, exact):
+    """Compare keys all the way down; an empty object on the page stands for anything."""
+    if isinstance(shown, dict) and shown:
+        assert set(shown) <= set(real)
+        assert not exact or set(shown) == set(real)
+        for key, value in shown.items():
+            same_keys(value, real[key], exact=exact)
+    if isinstance(shown, list) and shown:
+        same_keys(shown[0], real[0], exact=exact)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shape_of_json(simulator, operator, name):
+    samples.fill(simulator.state)
+    simulator.state.devices[4].same_hardware.append(samples.DB)
+    result = operator(*name.split(), *ARGUMENTS.get(name, []), "-o", "json")
+    same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
+
+
+def test_server_status_has_all_fields(simulator, operator):
+    real = json.loads(operator("server", "status", "-o", "json").out)
+    assert set(SHAPES["server status"]) == set(real)
+    assert set(SHAPES["server status"]["self"]) == set(real["self"])
+
+
+def test_exit_codes_are_those_of_the_code():
+    told = {int(number) for number in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
+    real = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}
+    assert told == real
