@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from penguind import mongod_paths
 from penguind.mongod import Mongod, find_mongod, log_tail, socket_uri
@@ -91,6 +92,18 @@ async def outlive_a_kill(state_dir):
 
 def test_data_survives_a_killed_database_and_only_one_server_owns_it(state_dir):
     assert gone(asyncio.run(outlive_a_kill(state_dir)))
+
+
+def test_queries_run_no_script(mongo_uri):
+    async def story():
+        database = await open_database(mongo_uri, "t")
+        try:
+            with pytest.raises(OperationFailure, match=r"(?i)script"):
+                await database.db["things"].find_one({"$where": "true"})
+        finally:
+            await database.close()
+
+    asyncio.run(story())
 
 
 def test_moved_state_folder_still_works(state_dir):
