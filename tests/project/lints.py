@@ -79,8 +79,14 @@ def uses_shell(node: ast.AST) -> str | None:
     if called(node).endswith("create_subprocess_shell"):
         return "run a list of words"
     words = node.keywords if isinstance(node, ast.Call) else []
-    shell = [word for word in words if word.arg == "shell"]
+    ours = "subprocess" not in called(node)
+    shell = [word for word in words if word.arg == "shell" and not (ours and is_value(word))]
     return "run a list of words, without a shell" if shell else None
+
+
+def is_value(word: ast.keyword) -> bool:
+    """Tell whether a keyword is given something else than a plain True."""
+    return not (isinstance(word.value, ast.Constant) and word.value.value is True)
 
 
 def signs_file(node: ast.AST) -> str | None:

@@ -34,9 +34,12 @@ def test_demo_works_for_an_ordinary_user():
 
 
 @pytest.mark.root
-def test_server_refuses_to_be_root():
+def test_server_refuses_to_be_root(tmp_path):
+    config = tmp_path / "penguind.toml"
+    config.write_text(f'[server]\nstate_dir = "{tmp_path}/state"\n')
+    penguind = pathlib.Path(sys.executable).parent / "penguind"
     done = subprocess.run(
-        [str(pathlib.Path(sys.executable).parent / "penguind"), "run"],
+        [str(penguind), "--config", str(config), "run"],
         capture_output=True,
         text=True,
         check=False,
