@@ -52,7 +52,10 @@ class ControlSocket:
 
     async def start(self) -> None:
         """Listen; whatever an earlier process left at the path goes."""
-        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not self._path.parent.exists():
+            self._path.parent.mkdir(parents=True)
+            # The umask keeps everything private; here others have to find the socket.
+            self._path.parent.chmod(0o755)
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(
             self._serve, path=str(self._path), limit=LINE_LIMIT

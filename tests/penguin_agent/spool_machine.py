@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penguin_agent.dead_letters import DeadLetters
 from penguin_agent.spool import Spool, SpoolLimits
@@ -15,11 +15,14 @@ from penguindome.ids import ulid_from
 from penguindome.outputs import Output, OutputStatus
 from tests.penguin_agent.model_server import ModelServer
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 START = datetime(2030, 1, 1, tzinfo=UTC)
 LIMITS = SpoolLimits(entries=4, bytes=64 * 1024, message_bytes=600)
 
 
-class Crashed(Exception):
+class CrashError(Exception):
     """The process is gone."""
 
 
@@ -48,7 +51,7 @@ class World:
     def _failpoint(self, name: str) -> None:
         if name == self.crash_at:
             self.crash_at = ""
-            raise Crashed(name)
+            raise CrashError(name)
 
     def crash(self) -> None:
         self.spool = self.open()
@@ -57,7 +60,7 @@ class World:
         """Do something; a crash on the way is a new process."""
         try:
             return action(*arguments)
-        except Crashed:
+        except CrashError:
             self.crash()
             return None
 
