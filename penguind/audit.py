@@ -7,23 +7,18 @@ a device that has just reported, nor the other way round.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguind.domain.device import STATES
-from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue
-from penguind.domain.verdict import Judged, Verdict
-from penguind.store.database import database_errors
+from penguind.judging import AuditOutcome, Judge
 from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from penguind.check_loader import CheckLoader, CheckSet
-    from penguind.domain.check import Check
+    from penguind.check_loader import CheckLoader
     from penguind.store.check_queries import CheckQueries
     from penguind.store.devices import DeviceStore
     from penguind.store.issues import IssueStore
@@ -36,21 +31,6 @@ FULL_BATCH = 500
 MAX_WAITING = 2048
 _RETRY_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 60.0
-
-
-@dataclass(slots=True)
-class AuditOutcome:
-    """What an audit found: how many devices it judged, and the issues that changed."""
-
-    devices: int = 0
-    opened: list[Issue] = field(default_factory=list)
-    closed: list[Issue] = field(default_factory=list)
-
-    def add(self, other: AuditOutcome) -> None:
-        """Take in the outcome of another batch."""
-        self.devices += other.devices
-        self.opened += other.opened
-        self.closed += other.closed
 
 
 class Auditor:
@@ -70,14 +50,10 @@ class Auditor:
         clock: Clock,
         interval: timedelta = timedelta(hours=1),
     ) -> None:
-        self._checks = checks
-        self._queries = queries
-        self._devices = devices
-        self._issues = issues
+        self._judge = Judge(checks=checks, queries=queries, devices=devices, issues=issues)
         self._push = push
         self._clock = clock
         self._interval = interval
-        self._lock = asyncio.Lock()
         self._waiting: dict[str, None] = {}
         self._full: list[str] = []
         self._due_time: datetime | None = None
@@ -116,7 +92,7 @@ class Auditor:
         Raises:
             Unavailable: The database is away; what was found before that is stored.
         """
-        ids = await self._all() if device_ids is None else list(dict.fromkeys(device_ids))
+        ids = await self._judge.everybody() if device_ids is None else [*dict.fromkeys(device_ids)]
         outcome = AuditOutcome()
         for start in range(0, len(ids), FULL_BATCH):
             outcome.add(await self._batch(ids[start : start + FULL_BATCH], now))
@@ -137,10 +113,11 @@ class Auditor:
         """Do one batch of each kind that is due, or wait for work."""
         self._work.clear()
         now = self._clock()
-        if self._due_time is None or now >= self._due_time:
-            self._full = await self._all()
+        if self._due_time is None or not timedelta(0) < self._due_time - now <= self._interval:
+            self._full = await self._judge.everybody()
             self._due_time = now + self._interval
             log.info("A full audit of {} devices begins", len(self._full))
+            self._last_full_time = self._last_full_time if self._full else now
         if not self._waiting and not self._full:
             await self._sleep(self._due_time - now)
             return
@@ -188,96 +165,20 @@ class Auditor:
         except TimeoutError:
             return
 
-    async def _all(self) -> list[str]:
-        """Return ids of active devices, and of those that are not but have open issues."""
-        with database_errors():
-            active = [one.device_id for one in await self._devices.find(states=["active"])]
-        return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
-
     async def _batch(self, device_ids: Sequence[str], now: datetime) -> AuditOutcome:
-        """Judge some devices; one batch at a time, so that none acts upon what another changed."""
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        async with self._lock:
-            checks = self._checks.current
-            judged = await self._queries.judge(checks.rules(), device_ids, now)
-            standing = await self._issues.find_open(device_ids)
-            opened = await self._issues.insert(await self._to_open(checks, judged, standing, now))
-            closed = await self._issues.close(await self._to_close(checks, judged, standing, now))
-        for one in judged:
-            self._audited_times[one.device_id] = now
-        self._tell(opened, closed)
-        return AuditOutcome(len(judged), opened, closed)
+        outcome = await self._judge.judge(device_ids, now)
+        self._audited_times |= dict.fromkeys(device_ids, now)
+        self._tell(outcome)
+        return outcome
 
-    async def _to_open(
-        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue], now: datetime
-    ) -> list[Issue]:
-        known = {(one.device_id, one.name) for one in standing}
-        failing = [
-            (one, name)
-            for one in judged
-            for name, verdict in one.verdicts.items()
-            if verdict is Verdict.FAIL and (one.device_id, name) not in known
-        ]
-        if not failing:
-            return []
-        ended = await self._issues.manually_closed({one.device_id for one, _ in failing})
-        wanted: dict[str, list[Check]] = {}
-        for one, name in failing:
-            if may_open(one, ended.get((one.device_id, name))):
-                wanted.setdefault(one.device_id, []).append(checks.checks[name])
-        evidence = await self._queries.evidence(wanted)
-        return [
-            opened_issue(
-                check, one, now=now, evidence=evidence.get((one.device_id, check.name), {})
-            )
-            for one in judged
-            for check in wanted.get(one.device_id, ())
-        ]
-
-    async def _to_close(
-        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue], now: datetime
-    ) -> list[Issue]:
-        by_id = {one.device_id: one for one in judged}
-        away = {one.device_id for one in standing} - set(by_id)
-        states = await self._absences(away) if away else {}
-        closed = []
-        for issue in standing:
-            one = by_id.get(issue.device_id)
-            reason = (
-                states.get(issue.device_id)
-                if one is None
-                else closing_reason(issue, one, checks.checks)
-            )
-            if reason:
-                closed.append(issue.closed(now=now, reason=reason))
-        return closed
-
-    async def _absences(self, device_ids: Iterable[str]) -> Mapping[str, str]:
-        """Return why devices are not judged, by id."""
-        ids = set(device_ids)
-        with database_errors():
-            found = await self._devices.find(states=STATES, device_ids=ids)
-        reasons = dict.fromkeys(ids, "the device was deleted")
-        for device in found:
-            reasons[device.device_id] = _ABSENCES[device.state]
-        return reasons
-
-    def _tell(self, opened: Sequence[Issue], closed: Sequence[Issue]) -> None:
-        for issue in opened:
+    def _tell(self, outcome: AuditOutcome) -> None:
+        for issue in outcome.opened:
             log.info("Issue {} opened for {} ({})", issue.name, issue.hostname, issue.device_id)
-        for issue in closed:
-            reason = issue.timeline[-1].reason
+        for issue in outcome.closed:
+            name, reason = issue.name, issue.timeline[-1].reason
             log.info(
-                "Issue {} closed for {} ({}): {}",
-                issue.name, issue.hostname, issue.device_id, reason,
-            )  # fmt: skip
-        for device_id in dict.fromkeys(one.device_id for one in (*opened, *closed)):
+                "Issue {} closed for {} ({}): {}", name, issue.hostname, issue.device_id, reason
+            )
+        changed = (*outcome.opened, *outcome.closed, *outcome.reworded)
+        for device_id in dict.fromkeys(one.device_id for one in changed):
             self._push(device_id)
-
-
-# A device that is active but has no state yet keeps its issues.
-_ABSENCES = {
-    "pending": "the device waits for approval",
-    "revoked": "the device was revoked",
-    "active": "",
-}

@@ -60,19 +60,22 @@ class IssueDesk:
         Args:
             terms: Selector terms; none means all devices, also those deleted by now.
             names: Globs for issues' names; none means all.
-            include_closed: Whether closed ones are wanted too, after the open ones.
+            include_closed: Whether closed ones are wanted too: after the open ones, as many of the
+                last closed as there is room for.
 
         Raises:
-            LimitExceeded: There are more than one answer can hold.
+            LimitExceeded: More are open than one answer can hold.
         """
         ids = None
         if terms:
             found = await self._selector.resolve(list(terms), states=STATES)
             ids = [one.device_id for one in found]
-        issues = sorted(await self._issues.find_open(ids), key=worst_first)
+        wanted = [one for one in await self._issues.find_open(ids) if _is_named(one, names)]
+        wanted.sort(key=worst_first)
         if include_closed:
-            issues += await self._issues.find_closed(ids)
-        wanted = [one for one in issues if _is_named(one, names)]
+            closed = await self._issues.find_closed(ids)
+            room = max(0, MAX_LISTED - len(wanted))
+            wanted += [one for one in closed if _is_named(one, names)][:room]
         if len(wanted) > MAX_LISTED:
             raise LimitExceeded(
                 f"more than {MAX_LISTED} issues match", remedy="name devices or checks"

@@ -137,6 +137,21 @@ def closing_reason(issue: Issue, judged: Judged, checks: Mapping[str, Check]) ->
     return None
 
 
+def reworded(issue: Issue, check: Check | None) -> Issue | None:
+    """Return an open issue with its check's present words; None if it has them already."""
+    if issue.source != "check" or check is None:
+        return None
+    grace = check.grace_period
+    changed = replace(
+        issue,
+        severity=check.severity,
+        summary=check.summary,
+        remedy=check.remedy,
+        grace_until_time=issue.opened_time + grace if grace else None,
+    )
+    return None if changed == issue else changed
+
+
 def worst_first(issue: Issue) -> tuple[int, str, str, str]:
     """Return a key that sorts by severity, the worst first, then by hostname and name."""
     return (-SEVERITIES.index(issue.severity), issue.hostname, issue.name, issue.issue_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penguind.caller import caller
@@ -10,14 +11,19 @@ from penguindome.errors import InvalidInput, NotFound
 from penguindome.v1 import issue_pb2, issue_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from penguind.audit import Auditor
+    from penguind.domain.issue import Issue
     from penguind.issues import IssueDesk
     from penguind.select import DeviceSelector
     from penguindome.times import Clock
 
 MAX_CLOSED_AT_ONCE = 1000
+# With remedies of at most 2,000 characters, and without them, a list stays below 4 MiB.
+MAX_WITH_WORDS = 500
+MAX_LISTED = 5000
 
 
 class IssueService(issue_pb2_grpc.IssueServiceServicer):
@@ -39,7 +45,7 @@ class IssueService(issue_pb2_grpc.IssueServiceServicer):
         found = await self._desk.find(
             request.selectors, names=request.names, include_closed=request.include_closed
         )
-        return issue_pb2.ListIssuesResponse(issues=map(issue_to_message, found))
+        return issue_pb2.ListIssuesResponse(issues=_listed(found))
 
     async def GetIssue(  # noqa: N802 -- gRPC's name
         self, request: issue_pb2.GetIssueRequest, context: Any
@@ -65,8 +71,8 @@ class IssueService(issue_pb2_grpc.IssueServiceServicer):
         outcome = await self._auditor.audit(ids, self._clock())
         return issue_pb2.AuditDevicesResponse(
             devices=outcome.devices,
-            opened=[issue_to_message(one.summarised()) for one in outcome.opened],
-            closed=[issue_to_message(one.summarised()) for one in outcome.closed],
+            opened=_listed(outcome.opened),
+            closed=_listed(outcome.closed),
         )
 
     async def OpenIssue(  # noqa: N802 -- gRPC's name
@@ -95,3 +101,10 @@ class IssueService(issue_pb2_grpc.IssueServiceServicer):
             request.issue_ids, operator=caller().name, reason=request.reason, now=self._clock()
         )
         return issue_pb2.CloseIssuesResponse(closed=map(issue_to_message, closed))
+
+
+def _listed(issues: Sequence[Issue]) -> list[issue_pb2.Issue]:
+    """Return messages for a list; a long one goes without the words, to fit into one answer."""
+    brief = len(issues) > MAX_WITH_WORDS
+    shown = [one.summarised() for one in issues[:MAX_LISTED]]
+    return [issue_to_message(replace(one, remedy="") if brief else one) for one in shown]

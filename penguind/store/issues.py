@@ -72,6 +72,26 @@ class IssueStore:
         stored = {one.issue_id: one for one in map(_issue, found)}
         return [one for one in issues if _is_ours(one, stored.get(one.issue_id))]
 
+    async def reword(self, issues: Sequence[Issue]) -> None:
+        """Store the words, severity and grace of issues that are still open."""
+        writes = [
+            UpdateOne(
+                {"_id": one.issue_id, "state": "open"},
+                {
+                    "$set": {
+                        "severity": one.severity,
+                        "summary": one.summary,
+                        "remedy": one.remedy,
+                        "grace_until_time": one.grace_until_time,
+                    }
+                },
+            )
+            for one in issues
+        ]
+        if writes:
+            with database_errors():
+                await self._issues.bulk_write(writes, ordered=False)
+
     async def get(self, issue_id: str) -> Issue | None:
         """Return the issue with evidence and timeline, or None."""
         with database_errors():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -157,6 +158,41 @@ def test_removed_check_closes_its_issues(mongo_uri, tmp_path):
             (tmp_path / "odd.yaml").write_text(f"name: {NAME}\nenabled: false\n")
             assert bench.checks.refresh()
             assert await bench.audit() == ([], [NAME, "odd"])
+
+    asyncio.run(run())
+
+
+def test_edited_check_changes_the_words_of_open_issues(mongo_uri, tmp_path):
+    async def run() -> None:
+        async with judging(mongo_uri, tmp_path) as bench:
+            await bench.add("d-one", {"x": {"n": 2}})
+            (tmp_path / "odd.yaml").write_text(ODD)
+            bench.checks.refresh()
+            await bench.audit()
+            (tmp_path / "odd.yaml").write_text(ODD.replace("low", "critical") + "grace: 1h\n")
+            bench.checks.refresh()
+            bench.passes(minutes=1)
+            assert await bench.audit() == ([], [])
+            found = (await bench.issues.find_open(["d-one"]))[0]
+            assert found.severity == "critical"
+            assert found.grace_until_time == found.opened_time + timedelta(hours=1)
+            assert bench.pushed == ["d-one", "d-one"]
+            await bench.audit()
+            assert len(bench.pushed) == 2
+
+    asyncio.run(run())
+
+
+def test_clock_that_is_set_back_does_not_stop_the_schedule(mongo_uri):
+    async def run() -> None:
+        async with judging(mongo_uri) as bench:
+            await bench.auditor._turn()
+            first = bench.auditor.last_full_time
+            bench.passes(days=-300)
+            await bench.add("d-one", OFF)
+            await bench.auditor._turn()
+            assert bench.auditor.last_full_time < first
+            assert await bench.open_names("d-one") == [NAME]
 
     asyncio.run(run())
 

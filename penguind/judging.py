@@ -1,0 +1,148 @@
+"""Judge a batch of devices: run the checks, and bring their issues in line."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penguind.domain.device import STATES
+from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue, reworded
+from penguind.domain.verdict import Judged, Verdict
+from penguind.store.database import database_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from penguind.check_loader import CheckLoader, CheckSet
+    from penguind.domain.check import Check
+    from penguind.store.check_queries import CheckQueries
+    from penguind.store.devices import DeviceStore
+    from penguind.store.issues import IssueStore
+
+
+@dataclass(slots=True)
+class AuditOutcome:
+    """What an audit did.
+
+    `devices` counts those that were judged. `reworded` are open issues that took over the words of
+    a check that was edited.
+    """
+
+    devices: int = 0
+    opened: list[Issue] = field(default_factory=list)
+    closed: list[Issue] = field(default_factory=list)
+    reworded: list[Issue] = field(default_factory=list)
+
+    def add(self, other: AuditOutcome) -> None:
+        """Take in the outcome of another batch."""
+        self.devices += other.devices
+        self.opened += other.opened
+        self.closed += other.closed
+        self.reworded += other.reworded
+
+
+class Judge:
+    """Judges one batch at a time, so that none acts upon what another is changing."""
+
+    def __init__(
+        self,
+        *,
+        checks: CheckLoader,
+        queries: CheckQueries,
+        devices: DeviceStore,
+        issues: IssueStore,
+    ) -> None:
+        self._checks = checks
+        self._queries = queries
+        self._devices = devices
+        self._issues = issues
+        self._lock = asyncio.Lock()
+
+    async def everybody(self) -> list[str]:
+        """Return ids of active devices, and of others that still have open issues."""
+        with database_errors():
+            active = [one.device_id for one in await self._devices.find(states=["active"])]
+        return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
+
+    async def judge(self, device_ids: Sequence[str], now: datetime) -> AuditOutcome:
+        """Judge some devices.
+
+        Raises:
+            Unavailable: The database is away.
+        """
+        # The database keeps milliseconds.
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        async with self._lock:
+            checks = self._checks.current
+            judged = await self._queries.judge(checks.rules(), device_ids, now)
+            standing = await self._issues.find_open(device_ids)
+            opened = await self._issues.insert(await self._to_open(checks, judged, standing, now))
+            closed = await self._issues.close(await self._to_close(checks, judged, standing, now))
+            ended = {one.issue_id for one in closed}
+            changed = [reworded(one, checks.get(one.name)) for one in standing]
+            changed = [one for one in changed if one is not None and one.issue_id not in ended]
+            await self._issues.reword(changed)
+        return AuditOutcome(len(judged), opened, closed, changed)
+
+    async def _to_open(
+        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue], now: datetime
+    ) -> list[Issue]:
+        known = {(one.device_id, one.name) for one in standing}
+        failing = [
+            (one, name)
+            for one in judged
+            for name, verdict in one.verdicts.items()
+            if verdict is Verdict.FAIL and (one.device_id, name) not in known
+        ]
+        if not failing:
+            return []
+        ended = await self._issues.manually_closed({one.device_id for one, _ in failing})
+        wanted: dict[str, list[Check]] = {}
+        for one, name in failing:
+            if may_open(one, ended.get((one.device_id, name))):
+                wanted.setdefault(one.device_id, []).append(checks.checks[name])
+        evidence = await self._queries.evidence(wanted)
+        return [
+            opened_issue(
+                check, one, now=now, evidence=evidence.get((one.device_id, check.name), {})
+            )
+            for one in judged
+            for check in wanted.get(one.device_id, ())
+        ]
+
+    async def _to_close(
+        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue], now: datetime
+    ) -> list[Issue]:
+        by_id = {one.device_id: one for one in judged}
+        away = {one.device_id for one in standing} - set(by_id)
+        absences = await self._absences(away) if away else {}
+        closed = []
+        for issue in standing:
+            one = by_id.get(issue.device_id)
+            if one is None:
+                reason = absences.get(issue.device_id)
+            else:
+                reason = closing_reason(issue, one, checks.checks)
+            if reason:
+                closed.append(issue.closed(now=now, reason=reason))
+        return closed
+
+    async def _absences(self, device_ids: Iterable[str]) -> Mapping[str, str]:
+        """Return why devices are not judged, by id."""
+        ids = set(device_ids)
+        with database_errors():
+            found = await self._devices.find(states=STATES, device_ids=ids)
+        reasons = dict.fromkeys(ids, "the device was deleted")
+        for device in found:
+            reasons[device.device_id] = _ABSENCES[device.state]
+        return reasons
+
+
+# A device that is active but has no state yet keeps its issues.
+_ABSENCES = {
+    "pending": "the device waits for approval",
+    "revoked": "the device was revoked",
+    "active": "",
+}
