@@ -104,7 +104,8 @@ def find_mongod() -> Path | None:
         return None
     for folder in spec.submodule_search_locations or ():
         candidate = Path(folder) / "bin" / "mongod"
-        if os.access(candidate, os.X_OK):
+        # What the process may do with its capabilities, not what its user may without them.
+        if os.access(candidate, os.X_OK, effective_ids=True):
             return candidate
     return None
 
