@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from penguindome.csr import csr_spki, make_csr
@@ -59,6 +60,8 @@ _DER = serialization.Encoding.DER
 _PEM = serialization.Encoding.PEM
 _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 _UNREADABLE = (
+    # Where warnings are errors: what no later version will parse.
+    CryptographyDeprecationWarning,
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -237,6 +240,9 @@ def _unreadable() -> InvalidInput:
 
 
 def _facts(certificate: x509.Certificate) -> CertificateFacts:
+    if certificate.serial_number <= 0:
+        # RFC 5280 §4.1.2.2
+        raise ValueError
     names = _extension(certificate, x509.SubjectAlternativeName)
     issuer = _extension(certificate, x509.AuthorityKeyIdentifier)
     constraints = _extension(certificate, x509.BasicConstraints)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from penguindome import json
 from penguindome.durable import make_private_dir, read_file, write_file
 from penguindome.errors import InvalidInput, NotFound
+from penguindome.times import utc_now
 
 DEFAULT_VAR_DIR = "/var/lib/penguin-agent/plugins-var"
 _KEY = re.compile(r"[A-Za-z0-9_.:@ +-]{1,128}")
@@ -63,7 +63,7 @@ def _logged_in() -> bool:
 
 def _store(path: Path, data: Any, *, add_timestamp: bool) -> None:
     if add_timestamp:
-        data = {**data, "cached_at": datetime.now(UTC)}
+        data = {**data, "cached_at": utc_now()}
     make_private_dir(path.parent)
     write_file(path, json.dumps(data).encode())
 
