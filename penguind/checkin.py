@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from penguind.presence import AgentSettings, Ended, Presence, Stream
-from penguindome.errors import Unavailable
+from penguind.store.database import database_errors
+from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.logs import logger
 from penguindome.names import clean_hostname
 
@@ -75,6 +76,7 @@ class CheckIns:
         settings: the present wishes of the server.
         trust_version: the newest version of the trust document, 0 if there is none.
         clock: tells the time.
+        note_seconds: how often last-seen times of open streams are noted.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class CheckIns:
         settings: Callable[[], AgentSettings],
         trust_version: Callable[[], Awaitable[int]],
         clock: Callable[[], datetime],
+        note_seconds: float = _NOTE_SECONDS,
     ) -> None:
         self._presence = presence
         self._admission = admission
@@ -97,6 +100,7 @@ class CheckIns:
         self._settings = settings
         self._trust_version = trust_version
         self._clock = clock
+        self._note_seconds = note_seconds
         self._turns = asyncio.Semaphore(_PARALLEL)
         self._hostnames: OrderedDict[str, str] = OrderedDict()
         self._left: set[str] = set()
@@ -159,7 +163,7 @@ class CheckIns:
             async with asyncio.TaskGroup() as group:
                 self._watchers = group
                 while True:
-                    await asyncio.sleep(_NOTE_SECONDS)
+                    await asyncio.sleep(self._note_seconds)
                     await self._note_presence()
         finally:
             self._watchers = None
@@ -169,8 +173,10 @@ class CheckIns:
         if not device_ids:
             return
         try:
-            await self._devices.seen_many(sorted(device_ids), self._clock())
-        except Unavailable as error:
+            with database_errors():
+                await self._devices.seen_many(sorted(device_ids), self._clock())
+        except PenguinDomeError as error:
+            # It is tried again in a minute: no reason to stop serving.
             log.warning("Last-seen times are not noted now: {}", error.reason)
             return
         self._left.difference_update(device_ids)

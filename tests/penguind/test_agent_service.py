@@ -12,6 +12,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 import grpc.aio
 import pytest
+from pymongo.errors import AutoReconnect
 
 from penguind.admission import Admission
 from penguind.caller import Caller
@@ -27,7 +28,7 @@ from penguind.store.trail import TrailStore
 from penguind.verdicts import DeviceVerdicts
 from penguindome.channels import server_options
 from penguindome.error_wire import from_rpc_error
-from penguindome.errors import InvalidInput, LimitExceeded, Unauthenticated
+from penguindome.errors import InvalidInput, LimitExceeded, Unauthenticated, Unavailable
 from penguindome.report_wire import report_to_message
 from penguindome.times import to_unix_ms
 from penguindome.v1 import agent_pb2 as pb
@@ -44,12 +45,15 @@ class Seen:
 
     facts: dict = field(default_factory=dict)
     noted: list = field(default_factory=list)
+    failures: list = field(default_factory=list)
 
     async def seen(self, device_id, now, **facts):
         self.facts[device_id] = {"now": now, **facts}
 
     async def seen_many(self, device_ids, now):
-        self.noted.append((list(device_ids), now))
+        if self.failures:
+            raise self.failures.pop()
+        self.noted.append(list(device_ids))
 
 
 class NoVerdicts:
@@ -77,6 +81,7 @@ class Server:
             settings=lambda: SETTINGS,
             trust_version=self._trust_version,
             clock=clock,
+            note_seconds=0.02,
         )
         self.service = AgentService(
             check_ins=self.check_ins,
@@ -269,6 +274,22 @@ def test_quota_says_when_to_come_again(mongo_uri):
         assert error.retry_after_seconds == 60
 
     run(mongo_uri, story, limits=RateLimits(reports_per_minute=1, report_burst=1))
+
+
+def test_presence_is_noted_also_after_an_outage(mongo_uri):
+    async def story(server, stub):
+        server.seen.failures = [AutoReconnect("gone"), Unavailable("gone")]
+        call = check_in(stub)
+        await call.read()
+        await until(lambda: ["d-1"] in server.seen.noted)
+        call.cancel()
+        await until(lambda: not server.presence.connected("d-1"))
+        server.seen.noted.clear()
+        # Once more after it left, then no more.
+        await asyncio.sleep(0.1)
+        assert len(server.seen.noted) <= 1
+
+    run(mongo_uri, story)
 
 
 def test_absurd_clock_is_clamped(mongo_uri):
