@@ -70,6 +70,7 @@ async def open_external(settings: DatabaseSettings) -> Database:
         username=settings.username,
         password=password,
         tls_ca=settings.tls_ca_file,
+        replica_set=settings.replica_set,
     )
 
 

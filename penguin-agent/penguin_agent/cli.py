@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"penguin-agent: {printable(error.text())}", file=sys.stderr)  # noqa: T201 -- a CLI
         return EXIT_CODES.get(type(error).__name__, 1)
     except PermissionError as error:
-        print(f"penguin-agent: {printable(str(error))} — use sudo", file=sys.stderr)  # noqa: T201
+        print(f"penguin-agent: {printable(str(error))} — use sudo", file=sys.stderr)  # noqa: T201 -- a CLI
         return 4
     except KeyboardInterrupt:
         return 130

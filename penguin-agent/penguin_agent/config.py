@@ -5,6 +5,7 @@ The server may wish for other intervals; the bounds here are the device's own.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from penguindome.settings import Section
 
 DEFAULT_FILE = Path("/etc/penguin-agent/agent.toml")
+# In a checkout the plugins are beside the package; installed, that place is anybody's.
+_BESIDE = Path(__file__).resolve().parents[1]
 SHIPPED_PLUGINS = (
-    Path(__file__).resolve().parents[1] / "plugins",
+    *([_BESIDE / "plugins"] if _BESIDE.name == "penguin-agent" else []),
+    Path(sys.prefix) / "share/penguin-agent/plugins",
     Path("/usr/share/penguin-agent/plugins"),
     Path("/usr/lib/penguin-agent/plugins"),
 )

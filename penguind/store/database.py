@@ -90,6 +90,7 @@ async def open_database(
     username: str = "",
     password: str = "",
     tls_ca: Path | None = None,
+    replica_set: str = "",
     selection_milliseconds: int = _SELECTION_MILLISECONDS,
 ) -> Database:
     """Connect, and refuse a server that cannot keep our promises.
@@ -100,6 +101,7 @@ async def open_database(
         username: empty for what the URI says.
         password: belongs to `username`.
         tls_ca: the authority of the server's certificate, which switches TLS on.
+        replica_set: its name; empty for what the URI says.
         selection_milliseconds: how long to look for a primary.
 
     Raises:
@@ -110,6 +112,8 @@ async def open_database(
     options: dict[str, Any] = {"username": username, "password": password} if username else {}
     if tls_ca is not None:
         options |= {"tls": True, "tlsCAFile": str(tls_ca)}
+    if replica_set:
+        options["replicaSet"] = replica_set
     client = _client(uri, serverSelectionTimeoutMS=selection_milliseconds, **options)
     try:
         with database_errors():
