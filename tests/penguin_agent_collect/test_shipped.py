@@ -46,12 +46,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from penguin_agent.collect.environment import common_environment
 from penguin_agent.collect.limits import RunLimits
-from penguin_agent.collect.runner import PluginSpec, run_plugin
+from penguin_agent.collect.runner import ChildRunner, PluginSpec
 plugin, work, var = map(Path, sys.argv[1:])
-asyncio.run(run_plugin(
-    PluginSpec("plugin", plugin, deadline=timedelta(seconds=30)), limits=RunLimits(),
-    environment=common_environment(bin_dir=work / "bin", var_dir=var, settings=None),
-    scratch=work / "scratch", clock=lambda: datetime.now(UTC)))
+environment = common_environment(bin_dir=work / "bin", var_dir=var, settings=None)
+runner = ChildRunner(RunLimits(), environment, work / "scratch", lambda: datetime.now(UTC))
+asyncio.run(runner.run(PluginSpec("plugin", plugin, deadline=timedelta(seconds=30))))
 """
 
 

@@ -59,7 +59,11 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChildRunner:
-    """Run plugins as child processes, each in an empty folder of its own below `scratch`."""
+    """Run plugins as child processes, each in an empty folder of its own below `scratch`.
+
+    `environment` holds the variables common to all plugins; those that are not on the allow-list
+    are dropped. `clock` gives the time to write on outputs.
+    """
 
     limits: RunLimits
     environment: Mapping[str, str]
@@ -70,50 +74,21 @@ class ChildRunner:
         """Run one plugin in a folder of its own, which is gone afterwards."""
         folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=self.scratch))
         try:
-            return await _run(spec, self.limits, self.environment, folder, self.clock)
+            ended = await run_child(self._job(spec, folder))
         finally:
             # A hostile plugin can fill its folder: away from the loop, and never an error.
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        verdict = judge(ended, limits=self.limits, deadline=spec.deadline)
+        if verdict.reason:
+            log.warning("Plugin {}: {}", spec.name, verdict.reason)
+        output = verdict.output(spec.name, local=spec.local, now=self.clock())
+        return Ran(output, abused=ended.cause in ABUSE)
 
-
-async def run_plugin(
-    spec: PluginSpec,
-    *,
-    limits: RunLimits,
-    environment: Mapping[str, str],
-    scratch: Path,
-    clock: Callable[[], datetime],
-) -> Output:
-    """Run one plugin in the folder `scratch`; never raises for what the plugin does.
-
-    Args:
-        spec: what to run.
-        limits: how much of the machine it may use.
-        environment: variables common to all plugins; those not on the allow-list are dropped.
-        scratch: the plugin's working folder, private to this run.
-        clock: the time to write on the output.
-    """
-    return (await _run(spec, limits, environment, scratch, clock)).output
-
-
-async def _run(
-    spec: PluginSpec,
-    limits: RunLimits,
-    environment: Mapping[str, str],
-    folder: Path,
-    clock: Callable[[], datetime],
-) -> Ran:
-    job = Job(
-        argv=(*limits.wrapper(), str(spec.path)),
-        environment=plugin_environment(environment, spec.name),
-        folder=folder,
-        limits=limits,
-        deadline=spec.deadline,
-    )
-    ended = await run_child(job)
-    verdict = judge(ended, limits=limits, deadline=spec.deadline)
-    if verdict.reason:
-        log.warning("Plugin {}: {}", spec.name, verdict.reason)
-    return Ran(
-        verdict.output(spec.name, local=spec.local, now=clock()), abused=ended.cause in ABUSE
-    )
+    def _job(self, spec: PluginSpec, folder: Path) -> Job:
+        return Job(
+            argv=(*self.limits.wrapper(), str(spec.path)),
+            environment=plugin_environment(self.environment, spec.name),
+            folder=folder,
+            limits=self.limits,
+            deadline=spec.deadline,
+        )

@@ -6,12 +6,9 @@ Source: iptables-save(8), iptables-extensions(8) 1.8.10.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from penguin_agent.parsers.netfilter import Chains, Condition, Outcome, Rule, both_protocols
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TARGETS = {
     "ACCEPT": "accept",
@@ -26,6 +23,10 @@ PASSING = frozenset(
     {"LOG", "NFLOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CT", "AUDIT", "TRACE"}
 )
 _PASSIVE_OPTIONS = frozenset({"-m", "--comment", "--match", "-c"})
+
+
+class _Reader(Protocol):
+    def __call__(self, value: str, *, negated: bool) -> Condition: ...
 
 
 def evaluate(text: str, version: int) -> Outcome | None:
@@ -92,7 +93,7 @@ def _rule(words: list[str]) -> Rule:
             verdict, target = _target(option, value)
             break
         if option not in _PASSIVE_OPTIONS:
-            conditions.append(_CONDITIONS.get(option, _unknown)(value, negated))
+            conditions.append(_CONDITIONS.get(option, _unknown)(value, negated=negated))
         negated = False
         index += 2 if value and not value.startswith("-") and value != "!" else 1
     return Rule(tuple(conditions), verdict, target)
@@ -106,25 +107,25 @@ def _target(option: str, name: str) -> tuple[str, str]:
     return ("jump" if option == "-j" else "goto"), name
 
 
-def _unknown(value: str, negated: bool) -> Condition:  # noqa: FBT001 -- one shape for all
+def _unknown(value: str, *, negated: bool) -> Condition:
     del value, negated
     return Condition("opaque")
 
 
-def _specific(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _specific(value: str, *, negated: bool) -> Condition:
     del value, negated
     return Condition("specific")
 
 
-def _state(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _state(value: str, *, negated: bool) -> Condition:
     return Condition("state", tuple(value.lower().split(",")), negated)
 
 
-def _interface(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _interface(value: str, *, negated: bool) -> Condition:
     return Condition("interface", (f"{value[:-1]}*" if value.endswith("+") else value,), negated)
 
 
-def _ports(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _ports(value: str, *, negated: bool) -> Condition:
     ranges = tuple(_range(part) for part in value.split(","))
     return Condition("ports", ranges, negated)
 
@@ -134,20 +135,20 @@ def _range(part: str) -> str:
     return f"{first or 0}-{last or 65535}" if found else part
 
 
-def _address_type(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _address_type(value: str, *, negated: bool) -> Condition:
     return Condition("always" if ("LOCAL" in value.split(",")) != negated else "never")
 
 
-def _protocol(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _protocol(value: str, *, negated: bool) -> Condition:
     return Condition("protocol", (value.lower(),), negated)
 
 
-def _limit(value: str, negated: bool) -> Condition:  # noqa: FBT001
+def _limit(value: str, *, negated: bool) -> Condition:
     del value, negated
     return Condition("maybe")
 
 
-_CONDITIONS: dict[str, Callable[[str, bool], Condition]] = {
+_CONDITIONS: dict[str, _Reader] = {
     "-i": _interface,
     "-p": _protocol,
     "--state": _state,

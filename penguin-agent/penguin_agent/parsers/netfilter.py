@@ -71,11 +71,11 @@ class Condition:
             case "interface":
                 found = self._interface()
             case "protocol":
-                found = _always_if(packet.protocol in self.values or "all" in self.values)
+                found = _held(packet.protocol in self.values or "all" in self.values)
             case "family":
-                found = _always_if(str(packet.version) in self.values)
+                found = _held(str(packet.version) in self.values)
             case "state":
-                found = _always_if("new" in self.values)
+                found = _held("new" in self.values)
             case "ports":
                 return self._ports()
             case _:
@@ -199,7 +199,7 @@ def best(outcomes: list[Outcome]) -> Outcome:
     return Outcome.OPEN
 
 
-def _always_if(condition: bool) -> When:  # noqa: FBT001 -- a condition is what it takes
+def _held(condition: object) -> When:
     return When.ALWAYS if condition else When.NEVER
 
 
