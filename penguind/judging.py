@@ -81,8 +81,12 @@ class Judge:
             opened = await self._issues.insert(await self._to_open(checks, judged, standing, now))
             closed = await self._issues.close(await self._to_close(checks, judged, standing, now))
             ended = {one.issue_id for one in closed}
-            changed = [reworded(one, checks.get(one.name)) for one in standing]
-            changed = [one for one in changed if one is not None and one.issue_id not in ended]
+            changed = [
+                new
+                for one in standing
+                if one.issue_id not in ended
+                and (new := reworded(one, checks.get(one.name))) is not None
+            ]
             await self._issues.reword(changed)
         return AuditOutcome(len(judged), opened, closed, changed)
 

@@ -186,6 +186,7 @@ def test_edited_check_changes_the_words_of_open_issues(mongo_uri, tmp_path):
 def test_clock_that_is_set_back_does_not_stop_the_schedule(mongo_uri):
     async def run() -> None:
         async with judging(mongo_uri) as bench:
+            await bench.add("d-two")
             await bench.auditor._turn()
             first = bench.auditor.last_full_time
             bench.passes(days=-300)
