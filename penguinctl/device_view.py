@@ -66,7 +66,7 @@ def facts(app: App, item: device_pb2.Device) -> None:
             ("Last report", moments.local(item.last_report_unix_ms, app.now, never="never")),
             ("Last seen", moments.local(item.last_seen_unix_ms, app.now, never="never")),
             ("Certificate ends", moments.local(item.certificate_expires_unix_ms, app.now)),
-            ("Clock is off by", f"{item.clock_skew_ms / 1000:+.1f} s"),
+            ("Clock is off by", _skew(item.clock_skew_ms)),
             ("Key fingerprint", item.key_fingerprint or "-"),
             ("Same hardware as", output.words(item.same_hardware)),
         ]
@@ -77,6 +77,11 @@ def _approval(name: str) -> str:
     if name == "token":
         return "token (the server's word: no operator signed this device's key)"
     return name or "-"
+
+
+def _skew(milliseconds: int) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(milliseconds / 1000, 1) + 0.0:+.1f} s"
 
 
 def outputs_table(app: App, outputs: Sequence[device_pb2.DeviceOutput]) -> None:

@@ -60,7 +60,10 @@ def find_one(app: App, term: str, state: str) -> device_pb2.Device:
             remedy="Give one device's id or its exact hostname",
         )
     by_id = kind == "id" or (kind == "" and is_device_id(name))
-    found = find(app, [f"{'id' if by_id else 'name'}:{name}"], ALL_STATES)
+    try:
+        found = find(app, [f"{'id' if by_id else 'name'}:{name}"], ALL_STATES)
+    except NotFound:
+        found = []
     named = [item for item in found if _is_named(item, name, by_id=by_id)]
     return _the_one(term, state, named)
 
@@ -78,7 +81,10 @@ def _the_one(term: str, state: str, named: list[device_pb2.Device]) -> device_pb
     if not fitting:
         states = ", ".join(f"{item.device_id} is {item.state}" for item in named[:_LISTED])
         raise PreconditionFailed(
-            f"no {state} device has that name: {states}", subject=term, code="wrong-state"
+            f"no {state} device has that name: {states}",
+            subject=term,
+            code="wrong-state",
+            remedy="Nothing was done; see `penguinctl device show`",
         )
     if len(fitting) > 1:
         ids = ", ".join(item.device_id for item in fitting[:_LISTED])

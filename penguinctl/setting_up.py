@@ -94,6 +94,11 @@ class Setup:
         if documents:
             first.adopt(documents, pinned)
             ui.note(f"Trust document verified and pinned: {first.store.pin().hex()}")
+            if profile.signing_key not in first.store.current().keys:
+                ui.note(
+                    f"Your key {profile.signing_key} is not in it yet: until a root operator adds"
+                    " it, what you sign is refused."
+                )
         elif "admin" in me.roles:
             self._found(first, profile, me)
         else:

@@ -63,7 +63,10 @@ def ask(question: str) -> str:
     """Ask on standard error and read one line; an end of input is an empty answer."""
     sys.stdout.flush()
     note(question, end=" ")
-    return sys.stdin.readline().strip()
+    typed = sys.stdin.readline()
+    if not sys.stdin.isatty():
+        note()
+    return typed.strip()
 
 
 def interactive() -> bool:

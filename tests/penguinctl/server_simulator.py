@@ -6,6 +6,7 @@
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import grpc
 
@@ -93,6 +94,7 @@ class Simulator:
         self.calls = []
         self.failures = {}
         self.lose_answer_of = set()
+        self.held = {}
         self.hostile = False
         self.spared = ()
 
@@ -124,9 +126,18 @@ class Simulator:
             server.stop(0).wait(5)
         self.servers = []
 
+    def hold(self, name):
+        """Let the next call of a method wait; return events: it arrived, it may go on."""
+        self.held[name] = Event(), Event()
+        return self.held[name]
+
     def answer(self, name, behaviour, request, context):
         """Answer a call; the place where tests make trouble."""
         self.calls.append((name, request))
+        if name in self.held:
+            arrived, released = self.held.pop(name)
+            arrived.set()
+            released.wait(30)
         try:
             if name in self.failures:
                 raise self.failures[name]

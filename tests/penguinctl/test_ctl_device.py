@@ -64,18 +64,19 @@ def test_bad_selector_names_the_forms(fleet_of_six, operator):
     assert (result.code, "label:WORD" in result.err) == (2, True)
 
 
-def test_list_of_2000_devices_takes_700_ms(simulator, operator):
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_list_of_2000_devices_takes_700_ms(simulator, operator, form):
+    letters = str.maketrans("0189", "abce")
     simulator.state.devices = [
-        samples.device(f"d-{index:016}".replace("0", "a").replace("1", "b").replace("8", "c")
-                       .replace("9", "e"), f"host-{index}")
+        samples.device(f"d-{index:016}".translate(letters), f"host-{index}")
         for index in range(2000)
-    ]  # fmt: skip
+    ]
     spans = []
     for _ in range(4):
         start = time.perf_counter()
-        result = operator("device", "list")
+        result = operator("device", "list", "-o", form)
         spans.append(time.perf_counter() - start)
-        assert len(result.out.splitlines()) == 2001
+        assert "host-1999" in result.out
     assert min(spans) <= 0.7, spans
 
 

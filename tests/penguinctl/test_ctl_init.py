@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penguindome import trust
+from tests.penguinctl.conftest import ENTRY
 
 
 def hash_line(result):
@@ -136,6 +137,7 @@ def test_second_operator_verifies_trust_against_the_invitation(fresh, ctl):
     result = ctl("--config-dir", str(ctl.home / "bob"), "init", stdin=line)
     assert result.code == 0, result.err
     assert hash_line(result) == pinned.hex()
+    assert "until a root operator adds it" in result.err
     assert (ctl.home / "bob" / "trust" / "1.json").exists()
 
 
@@ -170,6 +172,25 @@ def test_interrupted_anywhere_a_second_run_finishes(fresh, ctl, lost):
     fresh.lose_answer_of = {lost}
     line = fresh.invitation()
     assert ctl("init", stdin=line).code == 5
+    result = ctl("init", stdin=line)
+    assert result.code == 0, result.err
+    assert len(fresh.state.trust) == 1
+    assert ctl("token", "create").code == 0
+
+
+@pytest.mark.parametrize("method", ["RedeemInvitation", "GetTrust", "PublishTrust"])
+def test_killed_anywhere_a_second_run_finishes(fresh, ctl, method):
+    line = fresh.invitation()
+    arrived, released = fresh.hold(method)
+    with subprocess.Popen(
+        [ENTRY, "init"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ctl.environment()
+    ) as process:
+        process.stdin.write(f"{line}\n".encode())
+        process.stdin.close()
+        assert arrived.wait(20)
+        process.kill()
+        process.wait(10)
+    released.set()
     result = ctl("init", stdin=line)
     assert result.code == 0, result.err
     assert len(fresh.state.trust) == 1
