@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from penguin_agent.collect.limits import RunLimits
 from penguin_agent.collect.process_group import parse_stat
 from penguin_agent.collect.result import Cause, Ended, judge, last_line, one_line
-from penguin_agent.parsers import addresses, block, dmi, iptables, mounts, nft, os_release, sshd
+from penguin_agent.parsers import (
+    addresses,
+    block,
+    dmi,
+    guest_session,
+    iptables,
+    mounts,
+    nft,
+    os_release,
+    sshd,
+)
 from penguin_agent.parsers.netfilter import Chains, Condition, Outcome, Packet, Rule
 
 anything = st.text() | st.binary().map(lambda data: data.decode(errors="replace"))
@@ -209,3 +219,10 @@ def test_the_gate_never_lets_a_bug_out(text):
     ended = Ended(Cause.EXIT, 0, text.encode(errors="surrogatepass"))
     with contextlib.suppress(UnicodeError):
         judge(ended, limits=RunLimits(), deadline=timedelta(seconds=1))
+
+
+@calm
+@given(nearly(["[Seat:*]", "[SeatDefaults]", "allow-guest", "false", "true", "#"]))
+def test_lightdm(text):
+    assert guest_session.allows_guest([text, text]) == guest_session.allows_guest([text])
+    guest_session.has_user(text, "xguest")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from penguin_agent.parsers import addresses, disk_encryption, dmi, firewall, os_release, sshd
+from penguin_agent.parsers import (
+    addresses,
+    disk_encryption,
+    dmi,
+    firewall,
+    guest_session,
+    os_release,
+    sshd,
+)
 from penguindome.reports import canonical_json, parse_json
 
 
@@ -56,3 +64,8 @@ def test_network_devices(network_devices_state):
 def test_ip_addresses(ip_addresses_state):
     state = ip_addresses_state
     assert addresses.global_addresses(json.loads(state.run("ip").stdout)) == state.expected
+
+
+def test_guest_session(guest_session_state):
+    state = guest_session_state
+    assert guest_session.look(state.root) == state.expected
