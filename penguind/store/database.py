@@ -43,6 +43,7 @@ Result = TypeVar("Result")
 _OLDEST_WIRE_VERSION = 17
 _RETRY_AFTER_SECONDS = 10
 _SELECTION_MILLISECONDS = 30_000
+_SOCKET_MILLISECONDS = 60_000
 _AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
 _TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 _DUPLICATE_CODE = 11000
@@ -143,6 +144,8 @@ def _client(uri: str, **options: Any) -> AsyncMongoClient[Document]:
             retryReads=True,
             tz_aware=True,
             uuidRepresentation="standard",
+            # A server that hangs shall look like one that is away.
+            socketTimeoutMS=_SOCKET_MILLISECONDS,
             **options,
         )
     except (ConfigurationError, ValueError, TypeError, OSError) as error:

@@ -111,15 +111,24 @@ def test_absent_database_is_said_in_time_and_comes_back():
         device = Reporter("d-1")
         await story.states.create("d-1", NOW)
         worker = asyncio.create_task(story.ingest.run())
-        await mongod.stop()
         device.set(value=1)
         report = device.full()
+        # A database that hangs is as good as away; the report is stored once all the same.
+        os.kill(mongod.pid, signal.SIGSTOP)
+        with pytest.raises(Unavailable):
+            await story.ingest.submit("d-1", "web", report, NOW)
+        os.kill(mongod.pid, signal.SIGCONT)
+        await story.hand_in(device, report)
+        report = device.delta(*device.set(value=2))
+        await mongod.stop()
         with pytest.raises(Unavailable) as caught:
             await story.ingest.submit("d-1", "web", report, NOW)
         assert caught.value.retry_after_seconds > 0
         again = Mongod(folder)
         await again.start()
         await story.hand_in(device, report)
+        assert (await story.states.snapshot("d-1")).values == {"value": 2}
+        assert await database.db["trail"].count_documents({}) == 1
         worker.cancel()
         await asyncio.wait([worker])
         await database.close()
