@@ -137,3 +137,8 @@ def test_limits_are_set(bed):
     )
     found = json.loads(bed.run(path).output.json)
     assert found == [1024**3, 16 * 1024**2, 256, 0, 60]
+
+
+def test_a_plugin_is_the_first_to_go_when_memory_runs_out(bed):
+    output = bed.run(bed.shell("plugin", "cat /proc/self/oom_score_adj")).output
+    assert int(output.json) == 800

@@ -1,7 +1,8 @@
 """The limits a plugin runs under, and the wrapper programs that set them.
 
 Wrappers of util-linux and coreutils set limits and priority, since a process that uses gRPC must
-not run Python code between fork and exec. Source: prlimit(1), ionice(1), util-linux 2.38.
+not run Python code between fork and exec.
+Source: setpriv(1), choom(1), prlimit(1), ionice(1), util-linux 2.38.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import timedelta
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 MIB = 1024 * 1024
+_FIRST_TO_GO = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class RunLimits:
         if setpriv := shutil.which("setpriv", path=SYSTEM_PATH):
             # A killed agent takes its plugins along.
             words += [setpriv, "--pdeathsig", "KILL", "--"]
+        if choom := shutil.which("choom", path=SYSTEM_PATH):
+            # When memory runs out, a plugin goes first and the daemon, or a user's program, last.
+            words += [choom, "-n", str(_FIRST_TO_GO), "--"]
         if prlimit := shutil.which("prlimit", path=SYSTEM_PATH):
             words += [prlimit, *self._rlimits(), "--"]
         if nice := shutil.which("nice", path=SYSTEM_PATH):
