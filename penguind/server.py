@@ -39,8 +39,11 @@ def run(settings: Settings, clock: Clock) -> None:
     """
     try:
         asyncio.run(serve(settings, clock))
-    except* PenguinDomeError as group:
-        raise _first(group) from group
+    except BaseExceptionGroup as group:
+        ours, others = group.split(PenguinDomeError)
+        if ours is None or others is not None:
+            raise
+        raise _first(ours) from group
 
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event | None = None) -> None:
