@@ -60,6 +60,12 @@ def test_the_servers_wish_is_clamped_and_the_devices_word_wins():
     assert plan.interval("other") == LONGEST
 
 
+def test_costly_plugins_run_less_often_unless_somebody_says_otherwise():
+    assert schedule().interval("os_updates") == timedelta(hours=1)
+    assert schedule(minutes=120).interval("os_updates") == timedelta(hours=2)
+    assert schedule(own={"os_updates": 10}).interval("os_updates") == timedelta(minutes=10)
+
+
 def test_a_shorter_interval_counts_from_the_last_run():
     plan = schedule(minutes=60)
     plan.ran(["a"], 100.0)

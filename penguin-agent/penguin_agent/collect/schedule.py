@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=1)
 _JITTER = 0.1
+# Answers that are costly to get and change slowly, unless somebody sets another interval.
+_COSTLY = {"os_updates": timedelta(hours=1), "dmidecode": timedelta(hours=6)}
 
 
 def clamped(interval: timedelta) -> timedelta:
@@ -47,7 +49,8 @@ class Schedule:
 
     def interval(self, name: str) -> timedelta:
         """Return how often a plugin runs: the device's word first, then the server's."""
-        return self._own.get(name) or self._tuned.get(name) or self._interval
+        usual = max(self._interval, _COSTLY.get(name, self._interval))
+        return self._own.get(name) or self._tuned.get(name) or usual
 
     def tune(
         self, *, interval: timedelta | None, plugin_intervals: Mapping[str, timedelta]
