@@ -16,11 +16,16 @@ SETTINGS = """
 collect_interval_minutes = 60
 submit_interval_minutes = 60
 """
-SERVER = """
-[agents]
-collect_interval_minutes = 60
-submit_interval_minutes = 60
-"""
+MINUTES = ("collect_interval_minutes", "submit_interval_minutes")
+
+
+def slow_down(fleet: Fleet) -> None:
+    """Make the server wish for hourly collections, and start it anew."""
+    fleet.server.stop()
+    lines = fleet.server.config.read_text(encoding="utf-8").splitlines()
+    slow = [f"{line.split()[0]} = 60" if line.startswith(MINUTES) else line for line in lines]
+    fleet.server.config.write_text("\n".join(slow), encoding="utf-8")
+    fleet.server.start()
 
 
 def pss_bytes(pid: int) -> int:
@@ -40,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
-    with Fleet(settings=SERVER) as fleet:
+    with Fleet() as fleet:
+        slow_down(fleet)
         agent = fleet.device(settings=SETTINGS, token=fleet.alice.token())
         fleet.wait_for_report(agent)
         time.sleep(10)
