@@ -101,7 +101,7 @@ def make_key(
             subject=str(home),
             remedy="Give a shorter one with --gpg-home",
         )
-    own_home = ours or not home.exists()
+    own_home = ours or not home.exists() or not any(home.iterdir())
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     address = f"{operator}@{fleet[:8]}.invalid"
     with _gpg(home, own_home=own_home) as gpg:

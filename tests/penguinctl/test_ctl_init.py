@@ -60,9 +60,19 @@ def test_profile_is_private(fresh, ctl):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_no_gpg_agent_is_left_behind(fresh, ctl):
+@pytest.mark.parametrize("prepared", [True, False])
+def test_no_gpg_agent_is_left_behind(fresh, ctl, prepared):
+    home = ctl.home / "keys"
+    if prepared:
+        home.mkdir(mode=0o700)
     assert ctl("init", stdin=fresh.invitation()).code == 0
+    assert ctl("--config-dir", str(ctl.home / "b"), "init", "--gpg-home", str(home),
+               stdin=fresh.invitation(trust_hash=pinned(fresh))).code == 0  # fmt: skip
     assert gpg_agents(ctl.home) == []
+
+
+def pinned(simulator):
+    return trust.document_hash(simulator.state.trust[0].envelope.payload)
 
 
 def test_made_key_never_expires_and_is_ed25519(fresh, ctl):
