@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from penguindome.errors import InvalidInput
+from penguindome.errors import InvalidInput, NotFound
 from penguindome.logs import LogSettings
 from penguindome.settings import Section, read_settings
 
@@ -102,15 +102,19 @@ def load_settings(path: Path) -> Settings:
     """Read the settings file.
 
     Raises:
-        InvalidInput: for a missing file, an unknown key or a value out of range, named.
+        NotFound: there is no such file.
+        PreconditionFailed: it cannot be read.
+        InvalidInput: for an unknown key or a value out of range, named.
     """
-    if not path.exists():
-        raise InvalidInput(
+    try:
+        root = read_settings(path)
+    except NotFound:
+        raise NotFound(
             "there is no settings file",
+            code="settings-missing",
             subject=str(path),
             remedy="run penguind setup first, or name the file with --config",
-        )
-    root = read_settings(path)
+        ) from None
     server = _server(root.section("server"))
     settings = Settings(
         path=path,

@@ -13,7 +13,13 @@ import hmac
 from typing import TYPE_CHECKING, Protocol
 
 from penguind.domain.device import Device
-from penguind.domain.enrollment import Application, Outcome, check_application, shortened
+from penguind.domain.enrollment import (
+    Application,
+    Outcome,
+    check_application,
+    shortened,
+    waiting,
+)
 from penguind.domain.token import (
     WRONG_SECRETS_ALLOWED,
     Address,
@@ -158,7 +164,7 @@ class Enrollment:
 
     async def _standing(self, device: Device, now: datetime) -> Outcome:
         if device.state == "pending":
-            return Outcome("pending", device.device_id)
+            return waiting(device, now)
         if device.state == "revoked":
             return Outcome("rejected", device.device_id)
         issued = self._authority.issue("device", device.device_id, device.spki, now)

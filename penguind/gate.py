@@ -20,7 +20,7 @@ from penguind.caller import Caller, enter
 from penguind.peers import peer_address, throttle_key
 from penguind.store.database import database_errors
 from penguindome.error_wire import to_status
-from penguindome.errors import InternalError, PenguinDomeError
+from penguindome.errors import InternalError, LimitExceeded, PenguinDomeError
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
     async def _refuse(self, method: str, context: Any, error: Exception) -> None:
         if isinstance(error, PenguinDomeError) and not isinstance(error, InternalError):
             known = error
-            log.info("{} from {} refused: {}", method, context.peer(), known.text())
+            # Whoever is cut off for calling too often must not fill the log instead.
+            say = log.debug if isinstance(error, LimitExceeded) else log.info
+            say("{} from {} refused: {}", method, context.peer(), known.text())
         else:
             known = InternalError("the server failed", remedy="its log says more; please report it")
             log.error("{} failed unexpectedly", method, exc_info=error)

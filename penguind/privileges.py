@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from penguind.authority import authority_dir, key_files
 from penguindome.durable import check_private
-from penguindome.errors import PreconditionFailed
+from penguindome.errors import NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,8 @@ def drop(name: str) -> None:
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    # The folder that root stood in may be closed to us.
+    os.chdir("/")
     # A home of root's is of no use, and must not be looked into.
     os.environ["HOME"] = user.pw_dir
 
@@ -84,14 +86,15 @@ def check_state_dir(state_dir: Path) -> None:
         NotFound: it is missing.
         PreconditionFailed: naming the command that mends it.
     """
-    if not state_dir.exists():
+    try:
+        check_private(state_dir, owner_uid=os.geteuid(), max_mode=_FOLDER_MODE, directory=True)
+    except NotFound:
         raise PreconditionFailed(
             "the state folder does not exist",
             code="no-state",
             subject=str(state_dir),
             remedy="run penguind setup first, or correct server.state_dir",
-        )
-    check_private(state_dir, owner_uid=os.geteuid(), max_mode=_FOLDER_MODE, directory=True)
+        ) from None
 
 
 def check_secret(path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penguind.domain.enrollment import Outcome
+from penguind.domain.enrollment import Outcome, waiting
 from penguind.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import Forbidden
@@ -67,9 +67,9 @@ class Renewal:
             log.info("Device {} was silent for too long, it has to be approved again", device_id)
             await self._devices.suspend_dormant(device_id)
             self._identities.end("device", device_id)
-            return Outcome("pending", device_id)
+            return waiting(device, now)
         if device.state == "pending":
-            return Outcome("pending", device_id)
+            return waiting(device, now)
         return await self._renewed(device, proven, spki, now)
 
     async def _renewed(self, device: Device, proven: bytes, spki: bytes, now: datetime) -> Outcome:

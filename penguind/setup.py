@@ -17,7 +17,7 @@ from penguind.setup_file import write_settings
 from penguind.setup_keys import adopt_certificate, make_authorities, make_server_certificate
 from penguind.store.all import open_stores
 from penguind.store.database import database_errors
-from penguindome.durable import make_private_dir
+from penguindome.durable import make_private_dir, raise_for
 from penguindome.errors import InvalidInput
 from penguindome.ids import new_fleet_id
 
@@ -100,13 +100,24 @@ def _settings(path: Path, answers: Answers, say: Say) -> Settings:
         settings = load_settings(path)
         make_private_dir(settings.server.state_dir)
         return settings
+    _make_way(answers.state_dir)
     make_private_dir(answers.state_dir)
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o755, parents=True)
+    _make_way(path)
     root = os.geteuid() == 0
     write_settings(path, answers, new_fleet_id(), 0o640 if root else 0o600)
     say(f"The settings are new: {path}")
     return load_settings(path)
+
+
+def _make_way(path: Path) -> None:
+    """Make the folders above a path so that the service's user gets through, whatever our umask."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise_for(error, folder)
+        folder.chmod(0o755)
 
 
 def _give(settings: Settings) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from penguindome.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from penguind.domain.device import Approval
+    from penguind.domain.device import Approval, Device
 
 HINT_KINDS = frozenset({"machine-id", "product-uuid", "board-serial"})
-POLL_AFTER_SECONDS = 30
+_POLL_SHORTEST = timedelta(seconds=5)
+_POLL_LONGEST = timedelta(minutes=5)
 _HASH_SIZE = 32
 _TEXT_LIMIT = 200
 
@@ -41,11 +44,13 @@ class Outcome:
     device_id: str
     certificate: bytes = b""
     approval: Approval | None = None
+    poll_after_seconds: int = 0
 
-    @property
-    def poll_after_seconds(self) -> int:
-        """Return when to ask again, 0 where asking is over."""
-        return POLL_AFTER_SECONDS if self.state == "pending" else 0
+
+def waiting(device: Device, now: datetime) -> Outcome:
+    """Return the standing of a waiting device, which asks less often the longer it waits."""
+    pause = min(max((now - device.enrolled_time) / 10, _POLL_SHORTEST), _POLL_LONGEST)
+    return Outcome("pending", device.device_id, poll_after_seconds=pause // timedelta(seconds=1))
 
 
 def check_application(application: Application) -> None:

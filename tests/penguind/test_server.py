@@ -17,6 +17,7 @@ import pytest
 from penguind.mongod import find_mongod
 from penguind.notify import notify, watchdog_seconds
 from penguindome.tokens import decode_invitation
+from tests.harness.process import BIN
 from tests.harness.server import Server
 
 needs_mongod = pytest.mark.skipif(find_mongod() is None, reason="no mongod")
@@ -175,3 +176,29 @@ def test_the_service_manager_hears_states(tmp_path, monkeypatch):
     assert watchdog_seconds() == 15
     monkeypatch.setenv("WATCHDOG_PID", "1")
     assert watchdog_seconds() is None
+
+
+@needs_mongod
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="starts as root")
+def test_root_sets_up_and_starts_it_and_it_runs_as_the_user(server, tmp_path):
+    server.folder.mkdir(mode=0o755)
+    server.config = server.folder / "etc/penguind/penguind.toml"
+    server.words = lambda *words: [
+        str(BIN / "penguind"),
+        *("--config", str(server.config)),
+        *map(str, words),
+    ]
+    secret = tmp_path / "invitation"
+    server.run(
+        *("setup", "--yes", "--user", "nobody", "--state-dir", server.folder / "lib/penguind"),
+        *("--address", "127.0.0.1", "--advertised-host", "127.0.0.1"),
+        *("--main-port", server.main_port, "--bootstrap-port", server.bootstrap_port),
+        *("--operator", "alice", "--invitation-file", secret),
+    )
+    assert decode_invitation(secret.read_text()).operator_name == "alice"
+    server.start()
+    family = [psutil.Process(server.process.pid)]
+    family += family[0].children(recursive=True)
+    assert {process.uids().effective for process in family} == {65534}
+    assert decode_invitation(server.run("operator", "invite", "bob").strip())
