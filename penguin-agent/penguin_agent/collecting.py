@@ -92,7 +92,8 @@ class Collecting:
                 await self._collect(due)
             pause = self._schedule.next_time(names, self._steady()) - self._steady()
             try:
-                wanted = await asyncio.wait_for(self._requests.get(), max(pause, 1.0))
+                async with asyncio.timeout(max(pause, 1.0)):
+                    wanted = await self._requests.get()
             except TimeoutError:
                 continue
             await self._answer(wanted)

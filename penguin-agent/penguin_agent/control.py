@@ -73,10 +73,11 @@ class ControlSocket:
             if self._callers.locked():
                 return
             async with self._callers:
-                line = await asyncio.wait_for(reader.readline(), IDLE_SECONDS)
-                answer = self._answer(line, _caller_uid(writer))
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await asyncio.wait_for(writer.drain(), IDLE_SECONDS)
+                async with asyncio.timeout(IDLE_SECONDS):
+                    line = await reader.readline()
+                    answer = self._answer(line, _caller_uid(writer))
+                    writer.write(json.dumps(answer).encode() + b"\n")
+                    await writer.drain()
         except (OSError, TimeoutError, ValueError) as error:
             log.debug("A caller of the control socket went away: {}", error)
         finally:

@@ -36,6 +36,7 @@ log = Logger(__name__)
 
 RESTART_SECONDS = 30.0
 LOOK_SECONDS = 15.0
+CANCEL_SECONDS = 0.5
 NAMES_LIMIT = 64
 
 
@@ -65,8 +66,7 @@ class Daemon:
             await self._stop.wait()
             log.info("Stopping")
             notify("STOPPING=1")
-            for task in self._tasks:
-                task.cancel()
+            await _end(self._tasks)
         await control.stop()
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
@@ -92,7 +92,8 @@ class Daemon:
                 told = True
             pause = await self._poll()
             try:
-                await asyncio.wait_for(self._look.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
             except TimeoutError:
                 continue
             self._look.clear()
@@ -142,6 +143,14 @@ class Daemon:
     def _reload(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         self._look.set()
         return {}
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: a cancellation can be lost in a call that ends just then."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_SECONDS)
 
 
 async def _guarded(name: str, loop: Callable[[], Awaitable[None]]) -> None:

@@ -113,7 +113,8 @@ class Link:
 
     async def _welcomed(self, connection: Connection) -> None:
         try:
-            first = await asyncio.wait_for(connection.pushes.get(), WELCOME_SECONDS)
+            async with asyncio.timeout(WELCOME_SECONDS):
+                first = await connection.pushes.get()
         except TimeoutError:
             raise Unavailable("the server did not answer the check-in", code="timeout") from None
         if isinstance(first, HungUp):
@@ -131,7 +132,8 @@ class Link:
     async def _listen(self, connection: Connection, identity: Identity) -> float:
         while True:
             try:
-                push = await asyncio.wait_for(connection.pushes.get(), self._patience(identity))
+                async with asyncio.timeout(self._patience(identity)):
+                    push = await connection.pushes.get()
             except TimeoutError:
                 if self._may_renew(identity):
                     return 0.0

@@ -103,7 +103,8 @@ class Submitter:
         seconds = self._not_before - self._steady()
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._urgent.wait()
         self._urgent.clear()
 
     async def _drain(self) -> None:

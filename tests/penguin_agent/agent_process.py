@@ -91,11 +91,11 @@ class AgentProcess:
         self.daemon.terminate()
         try:
             return self.ended(10)
-        finally:
-            if self.daemon is not None:
-                self.daemon.kill()
-                self.daemon.wait()
-                self.daemon = None
+        except subprocess.TimeoutExpired:
+            self.daemon.kill()
+            self.daemon.wait()
+            self.daemon = None
+            raise AssertionError("the daemon did not stop: " + self.log()) from None
 
     def status(self) -> dict:
         return json.loads(
