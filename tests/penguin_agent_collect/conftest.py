@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -75,9 +76,14 @@ class Bed:
         return state not in "ZX" and (marker in environ or cwd.is_relative_to(self.folder))
 
     def clear(self) -> list[int]:
-        found = self.leftovers()
+        """Remove the folder; return the pids of what did not end soon."""
+        for _ in range(50):
+            if not (found := self.leftovers()):
+                break
+            time.sleep(0.1)
         for pid in found:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder)
         return found
 

@@ -31,20 +31,20 @@ def test_hanging_plugin_times_out(bed, stopwatch):
     assert ran.output.status is OutputStatus.TIMEOUT
     assert ran.output.reason == "ran past 0.3 s"
     assert ran.abused
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_plugin_that_ignores_term_is_killed(bed, stopwatch):
     path = bed.shell("plugin", "trap '' TERM; while :; do sleep 0.2; done")
     ran = bed.run(path, seconds=0.3)
     assert ran.output.status is OutputStatus.TIMEOUT
-    assert stopwatch() < 6
+    assert stopwatch() < 20
 
 
-def test_plugin_may_clean_up_at_term(bed):
+def test_plugin_may_clean_up_at_term(bed, limits):
     mark = bed.folder / "cleaned"
     path = bed.shell("plugin", f"trap 'touch {mark}; exit' TERM; while :; do sleep 0.1; done")
-    bed.run(path, seconds=0.3)
+    bed.run(path, seconds=0.5, limits=limits(kill_after=timedelta(seconds=10)))
     assert mark.exists()
 
 
@@ -62,20 +62,20 @@ def test_flood_is_cut_at_once(bed, stopwatch, script, reason):
     assert ran.output.status is OutputStatus.ERROR
     assert ran.output.reason.startswith(reason)
     assert ran.abused
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_fork_bomb_is_defused(bed, stopwatch):
     ran = bed.run(bed.python("plugin", _BOMB))
     assert ran.output.reason == "made more than 12 processes"
     assert ran.abused
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_fork_bomb_out_of_sessions_is_defused(bed, stopwatch):
     ran = bed.run(bed.python("plugin", _BOMB.replace("== 0:\n", "== 0:\n        os.setsid()\n")))
     assert ran.output.reason == "made more than 12 processes"
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_memory_is_bounded(bed):
@@ -102,25 +102,25 @@ def test_daemon_that_left_the_session_is_killed(bed, stopwatch):
     )
     ran = bed.run(path)
     assert ran.output.json == b"1"
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_daemon_that_holds_stdout_does_not_delay_the_answer(bed, stopwatch):
     ran = bed.run(bed.shell("plugin", "setsid sleep 30 & sleep 31 & echo 1"))
     assert ran.output.json == b"1"
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_plugin_that_closes_stdout_early_is_still_watched(bed, stopwatch):
     ran = bed.run(bed.shell("plugin", "exec >&- 2>&-; sleep 30"), seconds=0.4)
     assert ran.output.status is OutputStatus.TIMEOUT
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_plugin_that_stops_itself_times_out(bed, stopwatch):
     ran = bed.run(bed.shell("plugin", "kill -STOP $$; echo 1"), seconds=0.3)
     assert ran.output.status is OutputStatus.TIMEOUT
-    assert stopwatch() < 5
+    assert stopwatch() < 20
 
 
 def test_plugin_that_kills_its_own_group_is_an_error(bed):
@@ -129,7 +129,8 @@ def test_plugin_that_kills_its_own_group_is_an_error(bed):
 
 
 def test_processor_time_is_bounded(bed, limits):
-    ran = bed.run(bed.shell("plugin", "while :; do :; done"), limits=limits(cpu_seconds=1))
+    path = bed.shell("plugin", "while :; do :; done")
+    ran = bed.run(path, seconds=60, limits=limits(cpu_seconds=1))
     assert ran.output.status is OutputStatus.ERROR
     assert "signal 9" in ran.output.reason or "processor time" in ran.output.reason
 
@@ -182,4 +183,4 @@ def test_the_others_are_collected_all_the_same_and_the_loop_stays_awake(bed):
     outputs = {output.name: output for output in asyncio.run(collect()).outputs}
     assert outputs["good"].status is OutputStatus.OK
     assert outputs["hang"].status is OutputStatus.TIMEOUT
-    assert max(late) < 1.0
+    assert max(late) < 3.0
