@@ -62,6 +62,8 @@ _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 _UNREADABLE = (
     # Where warnings are errors: what no later version will parse.
     CryptographyDeprecationWarning,
+    # cryptography 38 looks up a name's ASN.1 type in a table.
+    KeyError,
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
