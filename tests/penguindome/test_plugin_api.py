@@ -264,6 +264,16 @@ def test_a_session_is_borrowed_without_what_loaders_obey(fresh: pytest.MonkeyPat
         plugin_tools.DBusUser(me, ":1")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_asks_as_the_user_itself(fresh: pytest.MonkeyPatch) -> None:
+    environment = {"DISPLAY": ":0", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}
+    found = processes({"username": "nobody", "environ": environment})
+    fresh.setattr(plugin_tools, "process_dict_iter", found)
+    nobody = pwd.getpwnam("nobody")
+    asked = plugin_tools.DBusUser("nobody", ":0").command("id -u; id -g; id -G").split()
+    assert asked == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)]
+
+
 def test_processes_that_hide_are_left_out() -> None:
     found = list(plugin_tools.process_dict_iter(("pid", "name")))
     assert os.getpid() in [one["pid"] for one in found]
