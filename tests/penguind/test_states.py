@@ -59,7 +59,7 @@ def test_deleted_state_is_gone(mongo_uri):
 def test_unreachable_database_says_so():
     async def story():
         with pytest.raises(Unavailable, match="does not answer"):
-            await open_database("mongodb://127.0.0.1:9/", "t", selection_milliseconds=100)
+            await open_database("mongodb://%2Ftmp%2Fno-such.sock/", "t", selection_milliseconds=100)
 
     asyncio.run(story())
 
