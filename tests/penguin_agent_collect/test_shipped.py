@@ -19,6 +19,7 @@ from penguin_agent.collect.collector import Collector, CollectSettings
 from penguin_agent.collect.discovery import find_plugins
 from penguin_agent.collect.limits import RunLimits
 from penguin_agent.collect.reboot_guard import RebootGuard
+from penguin_agent.parsers import tools
 from penguindome.reports import OutputStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,14 @@ def test_without_root_nothing_is_claimed(name, monkeypatch, capsys):
     runpy.run_path(str(PLUGINS / name), run_name="__main__")
     found = json.loads(capsys.readouterr().out)
     assert found == "unknown" or found["status"] == "unknown"
+
+
+@pytest.mark.parametrize("name", ["dmidecode", "network_devices", "ip_addresses"])
+def test_missing_tool_is_the_reason(name, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(tools, "_PATH", "/nowhere")
+    with pytest.raises(SystemExit, match="^(dmidecode|ip) is not installed$"):
+        runpy.run_path(str(PLUGINS / name), run_name="__main__")
 
 
 def test_plugin_in_the_originals_manner_runs_unchanged(bed):
