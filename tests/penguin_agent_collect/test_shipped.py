@@ -95,7 +95,7 @@ def test_without_root_nothing_is_claimed(name, monkeypatch, capsys):
 def test_missing_tool_is_the_reason(name, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(tools, "_PATH", "/nowhere")
-    with pytest.raises(SystemExit, match="^(dmidecode|ip) is not installed$"):
+    with pytest.raises(SystemExit, match=r"^(dmidecode|ip) is not installed$"):
         runpy.run_path(str(PLUGINS / name), run_name="__main__")
 
 
