@@ -15,11 +15,15 @@ from penguind import privileges
 from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import invite as make_invitation
+from penguind.console import list_operators, revoke_operator
+from penguindome.display import printable
 from penguindome.times import parse_duration, utc_now
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
+
+    from penguind.config import Settings
 
 
 @click.group()
@@ -44,11 +48,39 @@ def invite(config: Path, name: str, roles: tuple[str, ...], ttl: str) -> None:
     The line is a secret: whoever holds it becomes NAME. Use it with: penguinctl init. Inviting an
     operator again replaces the operator's key.
     """
-    settings = load_settings(config)
-    privileges.drop(settings.server.user)
-    privileges.check_files(settings)
+    settings = _settings(config)
     span: timedelta = parse_duration(ttl)
     wanted = roles or ("viewer", "operator")
     line = asyncio.run(make_invitation(settings, name, wanted, span, utc_now))
     click.echo(f"Give this line to {name}; it is valid for {ttl}, once.", err=True)
     click.echo(line)
+
+
+@operator.command("list")
+@click.pass_obj
+def list_(config: Path) -> None:
+    """List the operators, their roles and when their certificates end."""
+    for one in asyncio.run(list_operators(_settings(config))):
+        state = "revoked" if one.revoked else f"until {one.certificate_expires_time:%Y-%m-%d}"
+        click.echo(f"{printable(one.name)}  {state}  {', '.join(one.roles)}")
+
+
+@operator.command()
+@click.argument("name")
+@click.pass_obj
+def revoke(config: Path, name: str) -> None:
+    """End NAME's access to the server, and withdraw open invitations for NAME.
+
+    What NAME's OpenPGP key may sign is another matter: the trust document says that, and only
+    operators' signatures change it.
+    """
+    asyncio.run(revoke_operator(_settings(config), name, utc_now))
+    click.echo(f"{printable(name)} is revoked.")
+
+
+def _settings(config: Path) -> Settings:
+    """Return the settings, as the service's user from now on."""
+    settings = load_settings(config)
+    privileges.drop(settings.server.user)
+    privileges.check_files(settings)
+    return settings

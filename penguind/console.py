@@ -14,7 +14,7 @@ from penguind.store.database import database_errors, open_database
 from penguind.trust import Trust
 from penguindome import certs
 from penguindome.durable import read_file
-from penguindome.errors import PreconditionFailed, Unavailable
+from penguindome.errors import NotFound, PreconditionFailed, Unavailable
 from penguindome.tokens import Invitation, encode_invitation
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from penguind.config import DatabaseSettings, Settings
+    from penguind.domain.operator import Operator
     from penguind.store.all import Stores
     from penguind.store.database import Database
     from penguindome.times import Clock
@@ -96,6 +97,29 @@ async def invite(
         with database_errors():
             stores = await open_stores(database, settings.server.fleet_id)
             return await make_line(settings, stores, name, roles=roles, ttl=ttl, clock=clock)
+
+
+async def list_operators(settings: Settings) -> list[Operator]:
+    """Return all operators, by name."""
+    async with console_database(settings) as database:
+        with database_errors():
+            stores = await open_stores(database, settings.server.fleet_id)
+            return await stores.operators.all()
+
+
+async def revoke_operator(settings: Settings, name: str, clock: Clock) -> None:
+    """End an operator's identity; a running server notices within two seconds.
+
+    Raises:
+        NotFound: there is no such operator.
+    """
+    async with console_database(settings) as database:
+        with database_errors():
+            stores = await open_stores(database, settings.server.fleet_id)
+            await Ledger(stores.ledger, clock).append(_CONSOLE, "operator.revoke", name, {})
+            await stores.invitations.withdraw(name)
+            if not await stores.operators.revoke(name):
+                raise NotFound("there is no such operator", subject=name[:64])
 
 
 async def make_line(

@@ -102,6 +102,8 @@ class Identities:
             now = self._clock()
             for device_id in await self._devices.revoked_since(since - 5 * _FRESH):
                 self.end("device", device_id)
+            for name in await self._operators.revoked():
+                self.end("operator", name)
             self._end_expired(now)
             since = now
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAD = """\
-# The settings of penguind; see penguind.toml(5). Check after a change: penguind check-config
+# The settings of penguind. Check them after a change: penguind check-config
 """
 
 

@@ -69,17 +69,30 @@ def make_server_certificate(
     if certificate.exists() and key.exists() and _good(certificate, anchor, names, now):
         say(f"The server's certificate is kept: {certificate}")
         return
-    if not (folder / "anchor-key.pem").exists():
+    key_pem, pem = _issue(folder, anchor, names, now)
+    write_file(key, key_pem, 0o600)
+    write_file(certificate, pem, 0o644)
+    say(f"The server's certificate for {', '.join(names)} is new: {certificate}")
+
+
+def _issue(folder: Path, anchor: bytes, names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
+    """Return a fresh key and its certificate by the anchor.
+
+    Raises:
+        PreconditionFailed: the anchor's key is elsewhere.
+    """
+    path = folder / "anchor-key.pem"
+    if not path.exists():
         raise PreconditionFailed(
             "a new server certificate is needed, and the anchor's key is not on this machine",
             code="anchor-key-missing",
-            subject=str(folder / "anchor-key.pem"),
+            subject=str(path),
             remedy="bring the key back for as long as set-up runs",
         )
     key_pem = certs.generate_key()
-    pem = certs.issue(
+    return key_pem, certs.issue(
         authority_pem=anchor,
-        authority_key_pem=read_file(folder / "anchor-key.pem"),
+        authority_key_pem=read_file(path),
         spki=certs.key_spki(key_pem),
         dns_names=[name for name in names if not is_address(name)],
         ip_addresses=[name for name in names if is_address(name)],
@@ -87,9 +100,6 @@ def make_server_certificate(
         not_before=now - BACKDATE,
         not_after=now + SERVER_LIFETIME,
     )
-    write_file(key, key_pem, 0o600)
-    write_file(certificate, pem, 0o644)
-    say(f"The server's certificate for {', '.join(names)} is new: {certificate}")
 
 
 def adopt_certificate(

@@ -37,10 +37,9 @@ class InvitationStore:
         found = await self._invitations.find_one({"_id": invitation_id})
         return None if found is None else _invitation(found)
 
-    async def open_for(self, name: str, now: datetime) -> bool:
-        """Tell whether an unused invitation for this name is still valid."""
-        query = {"name": name, "csr_hash": b"", "expires_time": {"$gt": now}}
-        return await self._invitations.find_one(query, {"_id": 1}) is not None
+    async def withdraw(self, name: str) -> None:
+        """Remove the invitations for a name."""
+        await self._invitations.delete_many({"name": name})
 
     async def count_wrong_secret(self, invitation_id: str) -> None:
         """Count a wrong secret; the fifth freezes the invitation."""

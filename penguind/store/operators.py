@@ -34,9 +34,18 @@ class OperatorStore:
         document["roles"], document["serials"] = list(operator.roles), list(operator.serials)
         await self._operators.replace_one({"_id": operator.name}, document, upsert=True)
 
-    async def count(self) -> int:
-        """Return how many operators there are."""
-        return int(await self._operators.count_documents({}))
+    async def all(self) -> list[Operator]:
+        """Return all operators, by name."""
+        return [_operator(found) async for found in self._operators.find({}).sort("_id", 1)]
+
+    async def revoke(self, name: str) -> bool:
+        """End an operator's identity; False if there is no such operator."""
+        result = await self._operators.update_one({"_id": name}, {"$set": {"revoked": True}})
+        return result.matched_count == 1
+
+    async def revoked(self) -> list[str]:
+        """Return the names of operators whose identity ended."""
+        return [found["_id"] async for found in self._operators.find({"revoked": True}, {"_id": 1})]
 
 
 def _operator(found: Mapping[str, Any]) -> Operator:

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from penguind.access import ACCESS, ROLES
 from penguind.authority import Issuer, load_authority
 from penguindome import certs
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import InternalError, Unauthenticated
+from penguindome.v1 import bootstrap_pb2 as boot
 from penguindome.v1 import device_pb2, ledger_pb2, ledger_pb2_grpc, server_pb2, server_pb2_grpc
 from tests.harness.serving import Identity, refusal, running
 
@@ -156,6 +158,44 @@ def test_a_certificate_that_expires_on_an_open_channel_is_refused(mongo_uri):
         server.clock.move(days=31)
         error = await refusal(stub.GetSelf(server_pb2.GetSelfRequest()))
         assert (error.code, type(error)) == ("expired", Unauthenticated)
+
+    in_server(mongo_uri, story)
+
+
+def test_an_operator_who_is_revoked_elsewhere_is_refused_within_seconds(mongo_uri):
+    async def story(server):
+        alice = await server.operator()
+        stub = server_pb2_grpc.ServerServiceStub(server.channel(alice))
+        await stub.GetSelf(server_pb2.GetSelfRequest())
+        await server.stores.operators.revoke("alice")
+        await asyncio.sleep(2.1)
+        error = await refusal(stub.GetSelf(server_pb2.GetSelfRequest()))
+        assert error.code == "revoked"
+        assert [one.name for one in await server.stores.operators.all()] == ["alice"]
+
+    in_server(mongo_uri, story)
+
+
+def test_reflection_shows_the_services_to_whoever_has_a_certificate(mongo_uri):
+    async def story(server):
+        device, _ = await server.enroll()
+        stub = reflection_pb2_grpc.ServerReflectionStub(server.channel(device))
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+        call = stub.ServerReflectionInfo(iter([asked]))
+        answer = await call.read()
+        names = {one.name for one in answer.list_services_response.service}
+        assert "penguindome.v1.AgentService" in names
+        assert "grpc.health.v1.Health" in names
+        call.cancel()
+
+    in_server(mongo_uri, story)
+
+
+def test_a_compressed_message_is_refused_before_it_is_unpacked(mongo_uri):
+    async def story(server):
+        request = boot.GetTrustChainRequest(after_version=1)
+        call = server.bootstrap.GetTrustChain(request, compression=grpc.Compression.Gzip)
+        assert (await refusal(call)).code in {"not-supported", "internal"}
 
     in_server(mongo_uri, story)
 

@@ -86,6 +86,8 @@ def test_operators_are_invited_while_it_runs_and_while_it_does_not(server):
     said = refused(server, "operator", "invite", "Not A Name")
     assert "not an operator's name" in said
     assert "--ttl" not in said
+    assert server.run("operator", "list") == ""
+    assert "no such operator" in refused(server, "operator", "revoke", "dave")
     server.process.wait_until(lambda: True, 1, "it ended")
 
 
