@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 log = logger("audit")
 
 EVENT_BATCH = 64
-FULL_BATCH = 500
+FULL_BATCH = 250
 MAX_WAITING = 2048
 _RETRY_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 60.0
+_REVISIT_INTERVAL = timedelta(minutes=1)
 
 
 class Auditor:
@@ -57,6 +58,7 @@ class Auditor:
         self._waiting: dict[str, None] = {}
         self._full: list[str] = []
         self._due_time: datetime | None = None
+        self._revisit_time: datetime | None = None
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -105,7 +107,7 @@ class Auditor:
         while True:
             try:
                 await self._turn()
-            except Unavailable as error:
+            except PenguinDomeError as error:
                 log.warning("The audit waits: {}", error.text())
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -113,13 +115,15 @@ class Auditor:
         """Do one batch of each kind that is due, or wait for work."""
         self._work.clear()
         now = self._clock()
-        if self._due_time is None or not timedelta(0) < self._due_time - now <= self._interval:
+        if _is_due(self._due_time, now, self._interval):
             self._full = await self._judge.everybody()
             self._due_time = now + self._interval
             log.info("A full audit of {} devices begins", len(self._full))
             self._last_full_time = self._last_full_time if self._full else now
+        if _is_due(self._revisit_time, now, _REVISIT_INTERVAL):
+            await self._revisit(now)
         if not self._waiting and not self._full:
-            await self._sleep(self._due_time - now)
+            await self._sleep((self._due_time or now) - now)
             return
         await self._events()
         await self._some_of_all()
@@ -146,6 +150,14 @@ class Auditor:
         del self._full[:FULL_BATCH]
         if not self._full:
             self._last_full_time = self._clock()
+
+    async def _revisit(self, now: datetime) -> None:
+        """Close what ended without an output's change, such as the silence of a device."""
+        self._revisit_time = now + _REVISIT_INTERVAL
+        ids = await self._judge.unseen()
+        for start in range(0, len(ids), FULL_BATCH):
+            batch = ids[start : start + FULL_BATCH]
+            self._tell(await self._judge.judge(batch, now, unseen_only=True))
 
     async def _quietly(self, device_ids: Sequence[str]) -> None:
         """Judge some devices; what cannot be judged must not keep others from it."""
@@ -182,3 +194,8 @@ class Auditor:
         changed = (*outcome.opened, *outcome.closed, *outcome.reworded)
         for device_id in dict.fromkeys(one.device_id for one in changed):
             self._push(device_id)
+
+
+def _is_due(due_time: datetime | None, now: datetime, interval: timedelta) -> bool:
+    """Tell whether something has to be done; also when the clock was set back."""
+    return due_time is None or not timedelta(0) < due_time - now <= interval

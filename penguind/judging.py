@@ -66,8 +66,20 @@ class Judge:
             active = [one.device_id for one in await self._devices.find(states=["active"])]
         return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
 
-    async def judge(self, device_ids: Sequence[str], now: datetime) -> AuditOutcome:
+    async def unseen(self) -> list[str]:
+        """Return ids of devices with open issues that may end without an output's change."""
+        names = [one.name for one in self._checks.current.rules() if one.changes_unseen()]
+        return sorted(await self._issues.devices_with_open(names))
+
+    async def judge(
+        self, device_ids: Sequence[str], now: datetime, *, unseen_only: bool = False
+    ) -> AuditOutcome:
         """Judge some devices.
+
+        Args:
+            device_ids: Some hundreds at most.
+            now: The time of the audit.
+            unseen_only: Run only the checks whose verdicts may change without an output's change.
 
         Raises:
             Unavailable: The database is away.
@@ -76,7 +88,8 @@ class Judge:
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         async with self._lock:
             checks = self._checks.current
-            judged = await self._queries.judge(checks.rules(), device_ids, now)
+            rules = [one for one in checks.rules() if one.changes_unseen() or not unseen_only]
+            judged = await self._queries.judge(rules, device_ids, now)
             standing = await self._issues.find_open(device_ids)
             opened = await self._issues.insert(await self._to_open(checks, judged, standing, now))
             closed = await self._issues.close(await self._to_close(checks, judged, standing, now))

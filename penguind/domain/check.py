@@ -79,6 +79,10 @@ class Check:
         """Return the paths that the check looks at, each once, those of `fails` first."""
         return tuple(dict.fromkeys(path for one in self.queries() for path in paths_of(one)))
 
+    def changes_unseen(self) -> bool:
+        """Tell whether verdicts may change without a change in outputs: by time or presence."""
+        return any(path.startswith(("report.", "device.")) for path in self.paths())
+
 
 def valid_check_name(name: str) -> bool:
     """Tell whether a name can be a check's or an issue's: lower-case words with hyphens."""

@@ -144,10 +144,13 @@ class IssueStore:
             cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
             return {one["_id"] async for one in cursor if len(one["names"]) == len(set(names))}
 
-    async def devices_with_open(self) -> set[str]:
-        """Return ids of all devices that have an open issue."""
+    async def devices_with_open(self, names: Collection[str] | None = None) -> set[str]:
+        """Return ids of all devices that have an open issue of any of the names; None means all."""
+        query: dict[str, Any] = {"state": "open"}
+        if names is not None:
+            query["name"] = {"$in": sorted(names)}
         with database_errors():
-            return set(await self._issues.distinct("device_id", {"state": "open"}))
+            return set(await self._issues.distinct("device_id", query))
 
     async def manually_closed(self, device_ids: Collection[str]) -> dict[Pair, datetime]:
         """Return when an operator last closed an issue, by device id and name."""
