@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from penguind.store.database import database_errors
 from penguindome import certs
+from penguindome.errors import Unavailable
+from penguindome.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from penguind.caller import Caller
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
+
+log = logger("penguind.identities")
 
 _FRESH = timedelta(seconds=2)
 _KEPT = 50_000
@@ -100,12 +105,20 @@ class Identities:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self._clock()
-            for device_id in await self._devices.revoked_since(since - 5 * _FRESH):
-                self.end("device", device_id)
-            for name in await self._operators.revoked():
-                self.end("operator", name)
             self._end_expired(now)
-            since = now
+            try:
+                with database_errors():
+                    await self._end_revoked(since - 5 * _FRESH)
+            except Unavailable as error:
+                log.warning("Revocations elsewhere are not seen now: {}", error.text())
+            else:
+                since = now
+
+    async def _end_revoked(self, since: datetime) -> None:
+        for device_id in await self._devices.revoked_since(since):
+            self.end("device", device_id)
+        for name in await self._operators.revoked():
+            self.end("operator", name)
 
     def _end_expired(self, now: datetime) -> None:
         for callers in list(self._live.values()):

@@ -63,7 +63,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event | None = N
             await stopping.wait()
             await _say_goodbye(application)
         finally:
-            notify("STOPPING=1")
             for server in application.servers:
                 await server.stop(_GRACE_SECONDS)
             for worker in (*workers, watchdog):
@@ -111,6 +110,7 @@ async def _start(application: Application, settings: Settings) -> None:
 
 async def _say_goodbye(application: Application) -> None:
     """Ask every agent to hang up and come back, and give them a moment to do so."""
+    notify("STOPPING=1")
     log.info("Stopping; {} devices are asked to come back", application.presence.count())
     await application.health.stop()
     application.presence.drain(

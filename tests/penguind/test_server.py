@@ -92,6 +92,23 @@ def test_operators_are_invited_while_it_runs_and_while_it_does_not(server):
 
 
 @needs_mongod
+def test_it_outlives_its_database(server):
+    server.setup()
+    server.start()
+    (mongod,) = (
+        child
+        for child in psutil.Process(server.process.pid).children(recursive=True)
+        if "mongod" in child.name()
+    )
+    mongod.kill()
+    server.process.wait_until(lambda: "starting it again" in server.log(), 20, "no restart")
+    time.sleep(6)
+    assert server.run("operator", "list") == ""
+    server.process.wait_until(lambda: True, 1, "it ended")
+    assert "Traceback" not in server.log()
+
+
+@needs_mongod
 def test_a_port_in_use_is_named(server):
     server.setup()
     with socket.socket() as taken:
