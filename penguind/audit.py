@@ -104,12 +104,15 @@ class Auditor:
 
     async def run(self) -> None:
         """Audit for ever: all devices at the start and by the schedule, others as they change."""
-        while True:
+        task = asyncio.current_task()
+        # The driver may swallow a cancellation that comes in the middle of its work.
+        while task is not None and not task.cancelling():
             try:
                 await self._turn()
             except PenguinDomeError as error:
                 log.warning("The audit waits: {}", error.text())
                 await asyncio.sleep(_RETRY_SECONDS)
+        raise asyncio.CancelledError
 
     async def _turn(self) -> None:
         """Do one batch of each kind that is due, or wait for work."""
