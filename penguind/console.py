@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from penguind.authority import load_anchor
 from penguind.invitations import Invitations
@@ -64,15 +65,27 @@ async def open_external(settings: DatabaseSettings) -> Database:
     """
     password = ""
     if settings.password_file is not None:
-        password = read_file(settings.password_file.resolve()).decode().rstrip("\r\n")
+        password = (
+            read_file(settings.password_file.resolve()).decode().partition("\n")[0].strip("\r")
+        )
     return await open_database(
-        settings.uri,
+        database_uri(settings),
         settings.name,
         username=settings.username,
         password=password,
         tls_ca=settings.tls_ca_file,
         replica_set=settings.replica_set,
     )
+
+
+def database_uri(settings: DatabaseSettings) -> str:
+    """Return the address with the replica set's name, where that is set apart."""
+    if not settings.replica_set or "replicaset=" in settings.uri.lower():
+        return settings.uri
+    scheme, _, rest = settings.uri.partition("://")
+    hosts, _, path = rest.partition("/")
+    separator = "&" if "?" in path else "?"
+    return f"{scheme}://{hosts}/{path}{separator}replicaSet={quote(settings.replica_set)}"
 
 
 async def _running(settings: Settings) -> Database | None:

@@ -75,7 +75,9 @@ def make_check_ins(base: Base) -> CheckIns:
         document = await base.trust.current()
         return 0 if document is None else document.version
 
-    wishes = agent_settings(base.settings.agents)
+    # A changed file has a newer time, and its wishes hold after a restart.
+    changed = int(base.settings.path.stat().st_mtime)
+    wishes = agent_settings(base.settings.agents, changed)
     return CheckIns(
         presence=base.presence,
         admission=Admission(),
@@ -138,12 +140,12 @@ def bootstrap_services(base: Base) -> list[Served]:
     return [_served(bootstrap_pb2, bootstrap_pb2_grpc, "Bootstrap", service)]
 
 
-def agent_settings(settings: AgentsSettings) -> AgentSettings:
-    """Return the server's wishes of agents; their version is made of what they say."""
+def agent_settings(settings: AgentsSettings, version: int) -> AgentSettings:
+    """Return the server's wishes of agents."""
     plugins = {name: span // _SECOND for name, span in sorted(settings.plugin_intervals.items())}
     collect = settings.collect_interval // _SECOND
     submit = settings.submit_interval // _SECOND
-    return AgentSettings(1, collect, submit, plugins)
+    return AgentSettings(version, collect, submit, plugins)
 
 
 def _served(messages: Any, stubs: Any, noun: str, service: Any) -> Served:
@@ -214,7 +216,7 @@ def _server(base: Base, judging: Judging) -> ServerService:
         certificate=base.certificate,
         problems=base.problems,
         reports_stored=lambda: judging.ingest.reports_stored,
-        last_audit_time=lambda: getattr(judging.auditor, "last_full_time", None),
+        last_audit_time=lambda: judging.auditor.last_full_time,
         clock=base.clock,
     )
     return ServerService(status, base.advertised)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from penguind.config import load_settings
+from penguind.console import database_uri
 from penguindome.errors import InvalidInput, NotFound
 
 
@@ -80,3 +81,17 @@ def test_a_missing_file_says_what_to_do(tmp_path):
     with pytest.raises((InvalidInput, NotFound)) as caught:
         load_settings(tmp_path / "none.toml")
     assert "penguind setup" in caught.value.text()
+
+
+@pytest.mark.parametrize(
+    ("uri", "whole"),
+    [
+        ("mongodb://a,b", "mongodb://a,b/?replicaSet=rs"),
+        ("mongodb://a/", "mongodb://a/?replicaSet=rs"),
+        ("mongodb://a/admin?tls=true", "mongodb://a/admin?tls=true&replicaSet=rs"),
+        ("mongodb://a/?replicaSet=x", "mongodb://a/?replicaSet=x"),
+    ],
+)
+def test_the_replica_sets_name_joins_the_address(tmp_path, uri, whole):
+    found = settings(tmp_path, f'[database]\nuri = "{uri}"\nreplica_set = "rs"')
+    assert database_uri(found.database) == whole
