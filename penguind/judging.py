@@ -67,9 +67,16 @@ class Judge:
         return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
 
     async def unseen(self) -> list[str]:
-        """Return ids of devices with open issues that may end without an output's change."""
+        """Return ids of devices with open issues that may end without an output's change.
+
+        Those are devices that fail a check of time or presence, and ones that were revoked.
+        """
         names = [one.name for one in self._checks.current.rules() if one.changes_unseen()]
-        return sorted(await self._issues.devices_with_open(names))
+        troubled = await self._issues.devices_with_open()
+        with database_errors():
+            ended = await self._devices.find(states=["pending", "revoked"], device_ids=troubled)
+        timed = await self._issues.devices_with_open(names)
+        return sorted(timed.union(one.device_id for one in ended))
 
     async def judge(
         self, device_ids: Sequence[str], now: datetime, *, unseen_only: bool = False
