@@ -108,16 +108,7 @@ class Agent:
             new_id=lambda: new_ulid(base.clock.now()),
             failpoint=failpoint,
         )
-        self.link = Link(
-            identities=base.identities,
-            trust=base.trust,
-            enrollment=base.enrollment,
-            clock=base.clock,
-            hello=self._hello,
-            handle=self.handle,
-            backoff=Backoff(random.uniform),
-            group=group,
-        )
+        self.link = self._make_link(group)
         self.submitter = Submitter(
             self.spool,
             self.link,
@@ -131,18 +122,34 @@ class Agent:
             random=random.random,
         )
         self.collector = make_collector(settings, base.clock.now)
-        self.collecting = Collecting(
+        self.collecting = self._make_collecting()
+        if (document := base.trust.newest()) is not None:
+            base.clock.signed(document.issued_time)
+
+    def _make_link(self, group: asyncio.TaskGroup) -> Link:
+        base = self.base
+        return Link(
+            identities=base.identities,
+            trust=base.trust,
+            enrollment=base.enrollment,
+            clock=base.clock,
+            hello=self._hello,
+            handle=self.handle,
+            backoff=Backoff(random.uniform),
+            group=group,
+        )
+
+    def _make_collecting(self) -> Collecting:
+        return Collecting(
             collector=self.collector,
             schedule=self.schedule,
             spool=self.spool,
             submitter=self.submitter,
-            dead_letters=base.dead_letters,
-            clock=base.clock,
+            dead_letters=self.base.dead_letters,
+            clock=self.base.clock,
             boot_id=self.boot_id,
-            version=base.version,
+            version=self.base.version,
         )
-        if (document := base.trust.newest()) is not None:
-            base.clock.signed(document.issued_time)
 
     async def handle(self, push: Push) -> None:
         """Act on what the server pushed, within this device's own bounds."""
