@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -16,7 +17,8 @@ from click.testing import CliRunner
 
 from penguind import setup_keys
 from penguind.config import load_settings
-from penguind.setup import make_server
+from penguind.console import console_database
+from penguind.setup import invite_first, make_server
 from penguind.setup_file import Answers
 from penguind.setup_questions import ask
 from penguindome import certs
@@ -243,3 +245,23 @@ def test_a_chain_is_checked_by_a_real_handshake(folder):
     own = Own(folder)
     with pytest.raises(PreconditionFailed):
         setup_keys.verify_chain(own.certificate, own.key, former, "h.example")
+
+
+def test_an_external_database_is_used_and_bound_to_the_fleet(folder, mongo_uri):
+    name = f"t{os.urandom(8).hex()}"
+    said = []
+
+    async def story():
+        settings, _ = make(folder, database_uri=mongo_uri, database_name=name)
+        lines = await invite_first(settings, ["alice", "bob"], utc_now, said.append)
+        assert [decode_invitation(line).operator_name for line in lines] == ["alice", "bob"]
+        (folder / "p.toml").unlink()
+        other, _ = make(folder, database_uri=mongo_uri, database_name=name)
+        try:
+            with pytest.raises(PreconditionFailed, match="belongs to the fleet"):
+                await invite_first(other, ["alice"], utc_now, said.append)
+        finally:
+            async with console_database(settings) as database:
+                await database.client.drop_database(name)
+
+    asyncio.run(story())
