@@ -56,7 +56,7 @@ class Listener:
 
     @property
     def message_limit_bytes(self) -> int:
-        """Return the largest message either way."""
+        """Return the largest message that is taken in."""
         return BOOTSTRAP_LIMIT_BYTES if self.client_roots is None else MESSAGE_LIMIT_BYTES
 
 
@@ -73,8 +73,11 @@ def make_servers(
 
 
 def _make(listener: Listener, certificate: CertificateSource) -> grpc.aio.Server:
+    # Strangers may say little; the chain of trust documents that they ask for may be longer.
+    sent = "grpc.max_send_message_length"
     options = [
-        *server_options(listener.message_limit_bytes),
+        *(item for item in server_options(listener.message_limit_bytes) if item[0] != sent),
+        (sent, MESSAGE_LIMIT_BYTES),
         ("grpc.server.max_pending_requests", _PENDING),
         ("grpc.server.max_pending_requests_hard_limit", _PENDING_HARD),
     ]

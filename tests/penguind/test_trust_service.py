@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from penguindome.envelope import make_payload
+from penguindome.envelope import Envelope, make_payload
 from penguindome.ids import new_ulid
 from penguindome.times import utc_now
 from penguindome.v1 import agent_pb2, device_pb2, envelope_pb2, trust_pb2, trust_pb2_grpc
@@ -92,6 +92,16 @@ def test_the_next_version_needs_the_signatures_of_both(mongo_uri, signers):
         skipped = signers.document("bob", version=4)
         await refusal(publish(server, alice, signers.publish(skipped, "bob")))
         assert [version for version, _ in await server.stores.trust.after(0)] == [1, 2]
+
+    in_server(mongo_uri, signers, story)
+
+
+def test_a_chain_longer_than_a_strangers_message_is_served_whole(mongo_uri, signers):
+    async def story(server):
+        for version in range(1, 41):
+            await server.stores.trust.insert(version, Envelope("trust", b"x" * 4096, (b"s",)))
+        chain = await server.bootstrap.GetTrustChain(boot.GetTrustChainRequest(after_version=1))
+        assert [one.version for one in chain.documents] == list(range(2, 41))
 
     in_server(mongo_uri, signers, story)
 
