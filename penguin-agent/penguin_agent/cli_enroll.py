@@ -48,9 +48,11 @@ def enroll(options: argparse.Namespace, settings: Settings) -> int:
     outcome = asyncio.run(_enroll(base, token, wait=options.wait, json=options.output == "json"))
     if options.token_file is not None:
         options.token_file.unlink(missing_ok=True)
-    with contextlib.suppress(PenguinDomeError):
-        ask(settings.paths.socket, "reload")
     _tell(outcome, json=options.output == "json")
+    try:
+        ask(settings.paths.socket, "reload")
+    except PenguinDomeError:
+        sys.stderr.write("The daemon does not run yet: systemctl enable --now penguin-agent\n")
     return 0
 
 

@@ -101,6 +101,10 @@ def _fleet_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
     for name in ("benched", "failing"):
         rows += [(f"{name} plugins", ", ".join(words[name]))] if words.get(name) else []
     rows += [(f"not run: {name}", reason) for name, reason in words.get("problems", ())]
+    forbidden = [name for name, allowed in words.get("allow", {}).items() if not allowed]
+    rows += [("forbidden here", ", ".join(forbidden))] if forbidden else []
+    for letter in words.get("refused", ()):
+        rows.append((f"refused {letter['time']}", letter["reason"]))
     if "outputs" in words:
         rows.append(("collected and sent", f"{len(words['outputs'])} outputs"))
     return rows

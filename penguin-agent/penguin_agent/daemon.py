@@ -157,7 +157,9 @@ async def _guarded(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await loop()
-        except Exception:
+        except PenguinDomeError as error:
+            log.error("The {} cannot go on: {}", name, error.text())  # noqa: TRY400 -- no bug
+        except Exception:  # a bug in one loop must not silence the device
             log.exception("The {} stumbled and starts again in {} s", name, RESTART_SECONDS)
         await asyncio.sleep(RESTART_SECONDS)
 

@@ -109,6 +109,9 @@ class Enrollment:
         Raises:
             Forbidden: It was rejected, or the approval is not what operators signed.
         """
+        identity = self._identities.load()
+        if identity is not None:
+            return Outcome(identity, identity.fingerprint, identity.device.device_id)
         device = self._identities.application()
         if device is None or not device.device_id:
             raise Damaged("no enrollment is under way", remedy="Run penguin-agent enroll")

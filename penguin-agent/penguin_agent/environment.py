@@ -73,7 +73,7 @@ def restart_command(arguments: Sequence[str], folders: Sequence[str]) -> list[st
         "import sys; sys.path += [p for p in " + repr(list(folders)) + " if p not in sys.path]; "
         "from penguin_agent.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    return [sys.executable, "-I", "-c", code, *arguments]
+    return [sys.executable, "-I", "-B", "-c", code, *arguments]
 
 
 def secure(arguments: Sequence[str]) -> None:

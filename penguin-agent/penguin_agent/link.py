@@ -35,6 +35,8 @@ LONGEST_WAIT_SECONDS = 24 * 3600.0
 RENEWAL_PAUSE_SECONDS = 900.0
 REFUSED_SECONDS = 300.0
 ASK_TIME_EVERY = 3
+# However long the server wishes a device away.
+LONGEST_ABSENCE_SECONDS = 3600.0
 
 
 class Link:
@@ -144,7 +146,8 @@ class Link:
                 return 0.0 if self._renew_wanted else self._backoff.next_seconds()
             if isinstance(push, SentAway):
                 log.info("Sent away for {}: {}", push.retry_after, push.reason)
-                return push.retry_after.total_seconds() + self._backoff.next_seconds()
+                away = min(push.retry_after.total_seconds(), LONGEST_ABSENCE_SECONDS)
+                return away + self._backoff.next_seconds()
             await self._handle(push)
 
     def _patience(self, identity: Identity) -> float:
@@ -193,7 +196,7 @@ class Link:
             pause = max(pause, REFUSED_SECONDS)
         elif self._backoff.failures % ASK_TIME_EVERY == 0:
             await self._ask_time()
-        return max(pause, float(error.retry_after_seconds))
+        return max(pause, min(float(error.retry_after_seconds), LONGEST_ABSENCE_SECONDS))
 
     async def _ask_time(self) -> None:
         """Hear the server's clock where no certificate of ours is needed: ours may be out."""

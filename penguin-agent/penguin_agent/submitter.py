@@ -168,4 +168,4 @@ class Submitter:
     def _pause(self, seconds: int) -> None:
         self._urgent.clear()
         pause = max(float(seconds), self._backoff.next_seconds())
-        self._not_before = self._steady() + pause
+        self._not_before = self._steady() + min(pause, LONGEST.total_seconds())

@@ -11,7 +11,7 @@ from tests.penguin_agent.server_simulator import Authority
 
 
 def test_a_token_on_standard_input_makes_an_identity(agent, simulator):
-    answer = json.loads(agent.enroll(simulator.token(), "-o", "json"))
+    answer = json.loads(agent.enroll(simulator.token(), "-o", "json").partition("The daemon")[0])
     assert answer["enrolled"]
     assert answer["device_id"] == simulator.device.device_id
     assert answer["fingerprint"] == fingerprint(simulator.device.spki)

@@ -51,9 +51,9 @@ def test_what_acts_before_us_needs_a_new_start(name):
 
 def test_our_folders_come_last_and_the_interpreter_is_isolated():
     command = restart_command(["status"], ["/somewhere"])
-    assert command[:3] == [sys.executable, "-I", "-c"]
-    assert "sys.path +=" in command[3]
-    assert command[4:] == ["status"]
+    assert command[:4] == [sys.executable, "-I", "-B", "-c"]
+    assert "sys.path +=" in command[4]
+    assert command[5:] == ["status"]
 
 
 def test_modules_planted_by_pythonpath_are_not_imported(tmp_path):
