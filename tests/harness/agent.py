@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 from typing import Any
 
-from tests.harness.process import BIN, ROOT, Process, environment
+from tests.harness.process import BIN, ENDS_WITH_US, ROOT, Process, environment
 
 PLUGINS = ROOT / "penguin-agent/plugins"
 SETTINGS = """
@@ -110,7 +110,8 @@ class Agent:
         return (self.folder / "agent.log").read_text(encoding="utf-8", errors="replace")
 
     def _words(self, *words: object) -> list[str]:
-        return [str(BIN / "penguin-agent"), "--config", str(self.config), *map(str, words)]
+        program = ["setpriv", ENDS_WITH_US, "--", str(BIN / "penguin-agent")]
+        return [*program, "--config", str(self.config), *map(str, words)]
 
     def _environment(self) -> dict[str, str]:
         return environment(HOME=str(self.folder), **self._more)

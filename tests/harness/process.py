@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import psutil
 
 BIN = pathlib.Path(sys.executable).parent
+# A test that is killed takes its programs with it.
+ENDS_WITH_US = "--pdeathsig=TERM"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -5,13 +5,13 @@ import pathlib
 import subprocess
 
 from tests.harness import ports
-from tests.harness.process import BIN, Process, environment
+from tests.harness.process import BIN, ENDS_WITH_US, Process, environment
 
 NOBODY = 65534
 # penguind refuses to run as root; the capability lets it read a checkout in a closed folder.
 AS_NOBODY = (
     *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override", ENDS_WITH_US, "--"),
 )
 
 
@@ -29,7 +29,7 @@ class Server:
 
     def words(self, *words: object) -> list[str]:
         """Return the command line of a penguind command, with its privileges dropped."""
-        prefix = AS_NOBODY if os.geteuid() == 0 else ()
+        prefix = AS_NOBODY if os.geteuid() == 0 else ("setpriv", ENDS_WITH_US, "--")
         return [*prefix, str(BIN / "penguind"), "--config", str(self.config), *map(str, words)]
 
     def run(self, *words: object) -> str:
