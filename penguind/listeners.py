@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Above these gRPC drops new calls at random; a fleet that comes back at once is no attack.
 _PENDING = 50_000
 _PENDING_HARD = 100_000
+_ANSWER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,11 @@ def make_servers(
 
 
 def _make(listener: Listener, certificate: CertificateSource) -> grpc.aio.Server:
-    # Strangers may say little; the chain of trust documents that they ask for may be longer.
+    # Others may say little; a list of thousands of devices, or of trust documents, is longer.
     sent = "grpc.max_send_message_length"
     options = [
         *(item for item in server_options(listener.message_limit_bytes) if item[0] != sent),
-        (sent, MESSAGE_LIMIT_BYTES),
+        (sent, _ANSWER_BYTES),
         ("grpc.server.max_pending_requests", _PENDING),
         ("grpc.server.max_pending_requests_hard_limit", _PENDING_HARD),
     ]
