@@ -62,6 +62,8 @@ class Invitations:
             expires_time=now + ttl,
         )
         await self._ledger.append(by, "operator.invite", name, {"roles": list(invitation.roles)})
+        # A former invitation of the same name could put its former key back.
+        await self._store.withdraw(name)
         await self._store.insert(invitation)
         return invitation_id, secret
 

@@ -177,7 +177,12 @@ def _device(base: Base) -> DeviceService:
         devices=stores.devices,
         identities=base.identities,
         trust=base.trust,
-        erasers=[stores.states.delete, stores.issues.delete_of_device],
+        erasers=[
+            stores.states.delete,
+            stores.issues.delete_of_device,
+            # Else the same request could bring a deleted device back.
+            stores.tokens.forget_device,
+        ],
         clock=base.clock,
     )
     directory = Directory(

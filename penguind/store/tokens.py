@@ -87,6 +87,12 @@ class TokenStore:
         )
         return device_id if found is not None else await self._reserved(token_id, csr_hash)
 
+    async def forget_device(self, device_id: str) -> None:
+        """Make the request that got this device id an unknown one; the use stays taken."""
+        await self._tokens.update_one(
+            {"redemptions.device_id": device_id}, {"$set": {"redemptions.$.csr_hash": b""}}
+        )
+
     async def _reserved(self, token_id: str, csr_hash: bytes) -> str | None:
         found = await self._tokens.find_one(
             {"_id": token_id, "redemptions.csr_hash": csr_hash}, {"redemptions.$": 1}

@@ -176,6 +176,26 @@ def test_an_operator_who_is_revoked_elsewhere_is_refused_within_seconds(mongo_ur
     in_server(mongo_uri, story)
 
 
+def test_a_new_invitation_ends_the_former_one_and_its_key(mongo_uri):
+    async def story(server):
+        requests = []
+        redeem = server.bootstrap.RedeemInvitation
+
+        def kept(request):
+            requests.append(request)
+            return redeem(request)
+
+        server.bootstrap.RedeemInvitation = kept
+        first = await server.operator()
+        await redeem(requests[0])
+        second = await server.operator()
+        assert (await refusal(me(server, first))).code == "other-key"
+        assert (await refusal(redeem(requests[0]))).code == "invitation-refused"
+        assert (await me(server, second)).name == "alice"
+
+    in_server(mongo_uri, story)
+
+
 def test_reflection_shows_the_services_to_whoever_has_a_certificate(mongo_uri):
     async def story(server):
         device, _ = await server.enroll()

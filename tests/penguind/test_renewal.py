@@ -149,9 +149,11 @@ def test_a_stream_ends_when_its_certificate_does(mongo_uri):
     in_server(mongo_uri, story)
 
 
-def test_a_device_is_deleted_only_after_it_is_revoked(mongo_uri):
+def test_a_device_is_deleted_only_after_it_is_revoked_and_does_not_come_back(mongo_uri):
     async def story(server):
-        device, _ = await server.enroll()
+        token, key = await server.token(max_uses=1), certs.generate_key()
+        csr = certs.make_csr(key)
+        device, _ = await server.enroll(token, key, csr=csr)
         alice = server.devices(await server.operator())
         request = device_pb2.DeleteDeviceRequest(device_id=device.name)
         assert (await refusal(alice.DeleteDevice(request))).code == "precondition-failed"
@@ -159,6 +161,8 @@ def test_a_device_is_deleted_only_after_it_is_revoked(mongo_uri):
         await alice.DeleteDevice(request)
         assert await server.stores.devices.get(device.name) is None
         assert await server.stores.states.snapshot(device.name) is None
+        error = await refusal(server.enroll(token, device.key, csr=csr))
+        assert error.code == "token-used-up"
 
     in_server(mongo_uri, story)
 
