@@ -11,15 +11,22 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from penguin_agent import cli_print
 from penguin_agent.agent import Base
 from penguin_agent.control import ask
-from penguin_agent.daemon import check_state
+from penguin_agent.daemon import check_state, hold_lock
 from penguin_agent.failpoints import make_failpoint
 from penguindome.durable import read_file
-from penguindome.errors import InvalidInput, PenguinDomeError, PreconditionFailed
+from penguindome.errors import (
+    AlreadyExists,
+    InvalidInput,
+    PenguinDomeError,
+    PreconditionFailed,
+    Unavailable,
+)
 from penguindome.times import utc_now
 from penguindome.tokens import decode_token
 
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from penguindome.tokens import EnrollmentToken
 
 TOKEN_LIMIT = 16 * 1024
+STOP_ATTEMPTS = 100
+STOP_PAUSE_SECONDS = 0.1
 
 
 def enroll(options: argparse.Namespace, settings: Settings) -> int:
@@ -59,16 +68,28 @@ def enroll(options: argparse.Namespace, settings: Settings) -> int:
 def unenroll(_options: argparse.Namespace, settings: Settings) -> int:
     """Forget the identity, the trust and everything that waits or was kept for the fleet."""
     state_dir = settings.paths.state_dir
-    with contextlib.suppress(PenguinDomeError):
+    check_state(state_dir)
+    with contextlib.suppress(Unavailable):
         ask(settings.paths.socket, "stop")
+    lock = _lock_once_free(state_dir)
     base = Base(settings, wall=utc_now, failpoint=make_failpoint(enabled=False, environ={}))
     base.identities.forget()
     base.trust.forget()
     for name in ("spool", "state", "dead-letters"):
         shutil.rmtree(state_dir / name, ignore_errors=True)
     base.verdicts.path.unlink(missing_ok=True)
+    os.close(lock)
     cli_print.line("This device is enrolled no more. Ask an operator to delete its record.")
     return 0
+
+
+def _lock_once_free(state_dir: Path) -> int:
+    """Take the daemon's lock; it may need a moment to end."""
+    for _attempt in range(STOP_ATTEMPTS):
+        with contextlib.suppress(AlreadyExists):
+            return hold_lock(state_dir)
+        time.sleep(STOP_PAUSE_SECONDS)
+    return hold_lock(state_dir)
 
 
 async def _enroll(base: Base, token: EnrollmentToken, *, wait: bool, json: bool) -> Outcome:

@@ -169,7 +169,7 @@ class Enrollment:
             device_id=device.device_id,
             now=self._clock(),
         )
-        named = payload.body.get("key_fingerprint", payload.body.get("fingerprint"))
+        named = payload.body.get("fingerprint")
         if approval.kind != "enroll" or named != candidate.fingerprint:
             raise Forbidden(
                 "the approval is for another key than this device's", code="approval-wrong"

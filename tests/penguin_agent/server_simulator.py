@@ -186,7 +186,7 @@ class Simulator:
         device = self.device
         body = {
             "device_id": device.device_id,
-            "key_fingerprint": fingerprint or keys.fingerprint(device.spki),
+            "fingerprint": fingerprint or keys.fingerprint(device.spki),
         }
         payload = self.fleet.order(device.device_id, "enroll", body=body)
         device.approval = self.fleet.sign("enroll", payload, by)

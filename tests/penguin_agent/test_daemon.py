@@ -226,3 +226,13 @@ def test_what_collect_prints_is_what_is_sent(running, simulator):
     assert running.run("collect", "hello").startswith("hello (ok)")
     assert "no such plugin" in running.run("collect", "nothing", code=1)
     assert len(simulator.device.model.stored) == count
+
+
+def test_unenrolling_ends_the_daemon_and_leaves_nothing_of_the_fleet(running):
+    running.run("unenroll")
+    assert running.ended(5) == 0
+    assert not list((running.state / "identity").iterdir())
+    assert not list((running.state / "trust").iterdir())
+    for name in ("spool", "state", "dead-letters", "verdicts.json"):
+        assert not (running.state / name).exists()
+    assert running.run("status", code=5).count("not enrolled") == 1
