@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 from typing import Any
 
+from tests.harness import process
 from tests.harness.process import BIN, ENDS_WITH_US, ROOT, Process, environment
 
 PLUGINS = ROOT / "penguin-agent/plugins"
@@ -64,16 +65,7 @@ class Agent:
 
     def try_run(self, *words: object, standard_input: str = "") -> subprocess.CompletedProcess[str]:
         """Run a penguin-agent command and return everything about its end."""
-        return subprocess.run(
-            self._words(*words),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env=self._environment(),
-            input=standard_input,
-            cwd="/",
-        )
+        return process.run(self._words(*words), env=self._environment(), input=standard_input)
 
     def enroll(self, token: str, *words: object, ok: bool = True) -> str:
         """Enroll with a token's line, given on standard input."""

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 from typing import Any
 
+from tests.harness import process
 from tests.harness.agent import record
 from tests.harness.process import BIN, environment
 
@@ -21,19 +22,14 @@ class Operator:
 
     def try_run(self, *words: object, standard_input: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command and return everything about its end."""
-        return subprocess.run(
-            [str(BIN / "penguinctl"), *map(str, words)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        return process.run(
+            [BIN / "penguinctl", *words],
             input=standard_input,
             env=environment(
                 HOME=str(self.folder),
                 XDG_CONFIG_HOME=str(self.folder / "config"),
                 GNUPGHOME=str(self.folder / "gnupg"),
             ),
-            cwd="/",
         )
 
     def run(self, *words: object, standard_input: str = "", status: int = 0) -> str:

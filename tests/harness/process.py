@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import psutil
+
+from tests.harness import recorder
 
 BIN = pathlib.Path(sys.executable).parent
 # A test that is killed takes its programs with it.
@@ -39,6 +42,17 @@ def wait_until(ready: Callable[[], object], seconds: float, what: str) -> object
         time.sleep(0.05)
 
 
+def run(words: Sequence[object], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program of ours to its end, whatever that is."""
+    line = [str(word) for word in words]
+    done = subprocess.run(
+        line, capture_output=True, text=True, timeout=120, check=False, cwd="/", **options
+    )
+    if done.returncode == 0:
+        recorder.note(line)
+    return done
+
+
 class Process:
     """One running program with its log file."""
 
@@ -46,6 +60,7 @@ class Process:
         """Start the program in a session of its own."""
         self.log = log
         self._children: dict[int, psutil.Process] = {}
+        recorder.note(words)
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 [str(word) for word in words],

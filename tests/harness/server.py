@@ -4,7 +4,7 @@ import os
 import pathlib
 import subprocess
 
-from tests.harness import ports
+from tests.harness import ports, process
 from tests.harness.process import BIN, ENDS_WITH_US, Process, environment
 
 NOBODY = 65534
@@ -34,18 +34,13 @@ class Server:
 
     def run(self, *words: object) -> str:
         """Run a penguind command to its end and return what it printed."""
-        done = subprocess.run(
-            self.words(*words),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-        )
+        done = self.try_run(*words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def try_run(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run a penguind command and return everything about its end."""
+        return process.run(self.words(*words), env=self._environment(), stdin=subprocess.DEVNULL)
 
     def setup(self, operator: str = "alice", settings: str = "") -> None:
         """Make the fleet, its authorities and the first operator's invitation.
