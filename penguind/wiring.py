@@ -11,7 +11,12 @@ from penguind.health import Health
 from penguind.listeners import Listener, make_servers
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
-from penguind.wiring_services import bootstrap_services, main_services, make_check_ins
+from penguind.wiring_services import (
+    bootstrap_services,
+    main_services,
+    make_check_ins,
+    make_flood_watch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -46,8 +51,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     base = await make_base(settings, database, clock)
     judging = make_judging(base)
     check_ins = make_check_ins(base)
-    health = Health()
-    served = main_services(base, judging, check_ins)
+    health, quota = Health(), make_flood_watch(base, judging, check_ins)
+    served = main_services(base, judging, check_ins, quota)
     main = Listener(
         "main",
         settings.listen.address,
@@ -71,6 +76,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "audit": judging.auditor.run,
             "check-ins": check_ins.run,
             "checks": lambda: judging.checks.run(judging.auditor.request_full),
+            "floods": quota.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
         },

@@ -10,6 +10,7 @@ from penguind.checkin import CheckIns
 from penguind.custody import Custody
 from penguind.directory import Directory
 from penguind.enrollment import Enrollment
+from penguind.flooding import FloodWatch
 from penguind.invitations import Redemption
 from penguind.issues import IssueDesk
 from penguind.listeners import Served
@@ -90,10 +91,33 @@ def make_check_ins(base: Base) -> CheckIns:
     )
 
 
-def main_services(base: Base, judging: Judging, check_ins: CheckIns) -> list[Served]:
+def make_flood_watch(base: Base, judging: Judging, check_ins: CheckIns) -> FloodWatch:
+    """Build the report quota; its `run` has to run."""
+    limits = base.settings.limits
+    rates = RateLimits(limits.reports_per_minute, limits.report_burst, limits.report_bytes_per_day)
+    return FloodWatch(
+        rates=ReportRates(rates),
+        issues=base.stores.issues,
+        checks=judging.checks,
+        hostname=check_ins.hostname,
+        push=judging.push,
+        clock=base.clock,
+    )
+
+
+def main_services(
+    base: Base, judging: Judging, check_ins: CheckIns, quota: FloodWatch
+) -> list[Served]:
     """Return what callers with a certificate get."""
+    agent = AgentService(
+        check_ins=check_ins,
+        ingest=judging.ingest,
+        rates=quota,
+        verdicts=VerdictView(base.stores.issues, judging.auditor),
+        clock=base.clock,
+    )
     return [
-        _served(agent_pb2, agent_pb2_grpc, "Agent", _agent(base, judging, check_ins)),
+        _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
@@ -152,18 +176,6 @@ def _served(messages: Any, stubs: Any, noun: str, service: Any) -> Served:
     descriptor = messages.DESCRIPTOR.services_by_name[f"{noun}Service"]
     add = getattr(stubs, f"add_{noun}ServiceServicer_to_server")
     return Served(descriptor, lambda server: add(service, server))
-
-
-def _agent(base: Base, judging: Judging, check_ins: CheckIns) -> AgentService:
-    limits = base.settings.limits
-    rates = RateLimits(limits.reports_per_minute, limits.report_burst, limits.report_bytes_per_day)
-    return AgentService(
-        check_ins=check_ins,
-        ingest=judging.ingest,
-        rates=ReportRates(rates),
-        verdicts=VerdictView(base.stores.issues, judging.auditor),
-        clock=base.clock,
-    )
 
 
 def _check(base: Base, judging: Judging) -> CheckService:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from penguind.checkin import CheckIns
     from penguind.ingest import Ingest
     from penguind.presence import Stream
-    from penguind.rates import ReportRates
     from penguind.verdicts import DeviceVerdicts
 
 HEARTBEAT_SECONDS = 30.0
@@ -40,6 +39,13 @@ class Verdicts(Protocol):
         """Return the verdicts about one device."""
 
 
+class Quota(Protocol):
+    """How much a device may hand in."""
+
+    def take(self, device_id: str, size_bytes: int, now: datetime) -> None:
+        """Count a report, or raise LimitExceeded."""
+
+
 class AgentService(AgentServiceServicer):
     """Serves devices; who calls is what the certificate says."""
 
@@ -48,7 +54,7 @@ class AgentService(AgentServiceServicer):
         *,
         check_ins: CheckIns,
         ingest: Ingest,
-        rates: ReportRates,
+        rates: Quota,
         verdicts: Verdicts,
         clock: Callable[[], datetime],
         heartbeat_seconds: float = HEARTBEAT_SECONDS,

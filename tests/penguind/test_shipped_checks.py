@@ -213,7 +213,7 @@ def test_silence_and_a_wrong_clock_are_seen_by_the_server_alone(mongo_uri):
 
 def test_kinds_that_the_server_opens_have_words():
     checks = shipped_checks()
-    for name in ("deprecated-port", "pending-patches", "expiring-certificate"):
+    for name in ("agent-flooding", "deprecated-port", "pending-patches", "expiring-certificate"):
         assert checks[name].fails is None
         assert checks[name].summary
         assert checks[name].remedy
