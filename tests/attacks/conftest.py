@@ -1,16 +1,56 @@
-"""One fleet for all attacks that leave it usable: a server with its database takes seconds."""
+"""One fleet for all attacks that leave it usable, and the attacker's tools."""
 
 import pytest
 
+from penguindome.tokens import decode_token
+from tests.attacks.kit.database import StolenDatabase
+from tests.attacks.kit.evil_agent import EvilAgent
+from tests.attacks.kit.keys import StolenKeys
+from tests.attacks.kit.wire import Wire
 from tests.harness.fleet import Fleet
+
+# Attackers call more often in a minute than honest devices may.
+MANY_CALLS = "[limits]\nenroll_per_minute = 100000\n"
 
 
 @pytest.fixture(scope="package")
 def fleet():
-    with Fleet() as running:
+    with Fleet(settings=MANY_CALLS) as running:
         yield running
 
 
+@pytest.fixture(scope="package")
+def state_dir(fleet):
+    return fleet.server.folder / "state"
+
+
+@pytest.fixture(scope="package")
+def keys(state_dir):
+    return StolenKeys(state_dir)
+
+
+@pytest.fixture(scope="package")
+def database(state_dir):
+    stolen = StolenDatabase(state_dir)
+    yield stolen
+    stolen.close()
+
+
 @pytest.fixture
-def alice(fleet):
-    return fleet.alice
+def wire(fleet, keys):
+    opened = Wire(fleet.server, keys.anchor)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="package")
+def token(fleet):
+    return decode_token(fleet.alice.token("--uses", "1000"))
+
+
+@pytest.fixture
+def device(wire, token):
+    """Return an enrolled device in the attacker's hands, which has not called yet."""
+    agent = EvilAgent(wire)
+    agent.enroll(token)
+    return agent
