@@ -6,6 +6,7 @@ record whose placeholders do not fit its arguments is written raw instead of los
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -119,6 +120,8 @@ def install(settings: LogSettings, program: str) -> None:
     handler, warning = make_handler(settings, program)
     handler.push_application()
     logbook.compat.redirect_logging()
+    # Libraries tell every step of their work at debug: with the data in it, and at a high price.
+    logging.getLogger().setLevel(logging.INFO)
     if warning:
         logger(program).warning("{}", warning)
 

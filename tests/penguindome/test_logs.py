@@ -25,6 +25,7 @@ import logging
 from penguindome.logs import LogSettings, install, logger
 install(LogSettings(level="debug"), "program")
 logger("one").info("hello {}", "a\\nb")
+logging.getLogger("two").debug("a step of a library")
 logging.getLogger("two").warning("from %s", "there")
 logger("three").debug("{} {}", 1)
 """
@@ -159,6 +160,11 @@ def test_installing_takes_the_standard_librarys_records_too() -> None:
     assert two.endswith("WARNING two: from there")
     assert three.endswith("DEBUG three: {} {} (1,) {}")
     assert logging.root.handlers is not None
+
+
+def test_libraries_do_not_build_records_of_every_step() -> None:
+    lines = run()
+    assert not any("a step" in line for line in lines)
 
 
 def test_the_journal_gets_priorities(tmp_path: Path) -> None:
