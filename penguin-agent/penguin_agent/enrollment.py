@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from penguin_agent.bootstrap import Address, Application, BootstrapClient, Standing
 from penguin_agent.hints import machine_hints
 from penguin_agent.identity import Candidate, Device, Identity, IdentityFolder
+from penguin_agent.trust_store import verified
 from penguindome.certs import der_to_pem
 from penguindome.envelope import open_envelope
 from penguindome.errors import AlreadyExists, Damaged, Forbidden
@@ -95,11 +96,13 @@ class Enrollment:
             chain = await client.trust_chain(0)
             if not chain:
                 raise Forbidden("the server has no trust document", code="trust-missing")
-            document, believed = await self._verified(chain, token.trust_hash)
+            # What an earlier application left behind is not what this token builds on.
+            document, believed = await self._verified(chain, token.trust_hash, current=None)
             candidate = self._identities.candidate()
             self._identities.apply(device)
             application = self._application(token, candidate)
             answer = await client.enroll(application, candidate.sign)
+        self._trust.forget()
         self._trust.keep(believed)
         return self._settle(answer, replace(device, device_id=answer.device_id), document)
 
@@ -145,16 +148,17 @@ class Enrollment:
         current = self._trust.newest()
         async with BootstrapClient(address_of(device, current)) as client:
             chain = await client.trust_chain(current.version if current else 0)
-        newest, believed = await self._verified(chain, bytes.fromhex(device.trust_hash))
+        pinned_hash = bytes.fromhex(device.trust_hash)
+        newest, believed = await self._verified(chain, pinned_hash, current=current)
         self._trust.keep(believed)
         return newest
 
     async def _verified(
-        self, chain: list[Envelope], pinned_hash: bytes
+        self, chain: list[Envelope], pinned_hash: bytes, *, current: TrustDocument | None
     ) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
         """Verify a chain in a thread, as gpgv runs for each signature."""
         return await asyncio.to_thread(
-            self._trust.verified, chain, pinned_hash=pinned_hash, now=self._clock()
+            verified, chain, current=current, pinned_hash=pinned_hash, now=self._clock()
         )
 
     async def _check_approval(

@@ -50,24 +50,6 @@ class TrustStore:
                 f"the trust document is damaged: {error}", subject=str(paths[-1])
             ) from None
 
-    def verified(
-        self, documents: Sequence[Envelope], *, pinned_hash: bytes, now: datetime
-    ) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
-        """Return the newest document once a chain is applied, and what to keep; writes nothing.
-
-        Raises:
-            Forbidden: The chain does not lead from what is held, or was pinned, to its end.
-        """
-        current = self.newest()
-        chain = tuple(documents)
-        if current is None:
-            # What came before the pinned document is nobody's word.
-            chain = tuple(dropwhile(lambda each: document_hash(each.payload) != pinned_hash, chain))
-        if not documents:
-            return current, ()
-        newest = replay(documents, current=current, pinned_hash=pinned_hash, now=now)
-        return newest, chain
-
     def keep(self, documents: Sequence[Envelope]) -> None:
         """Write documents that were verified, oldest first."""
         for envelope in documents:
@@ -82,6 +64,34 @@ class TrustStore:
     def _paths(self) -> list[Path]:
         found = [path for path in self._directory.iterdir() if _NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: int(path.stem))
+
+
+def verified(
+    documents: Sequence[Envelope],
+    *,
+    current: TrustDocument | None,
+    pinned_hash: bytes,
+    now: datetime,
+) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
+    """Return the newest document once a chain is applied, and what to keep of the chain.
+
+    Args:
+        documents: Oldest first.
+        current: The newest document that is held; None to begin with the pinned one.
+        pinned_hash: The hash that came with the token.
+        now: The time.
+
+    Raises:
+        Forbidden: The chain does not lead from what is held, or was pinned, to its end.
+    """
+    if not documents:
+        return current, ()
+    newest = replay(documents, current=current, pinned_hash=pinned_hash, now=now)
+    chain = tuple(documents)
+    if current is None:
+        # What came before the pinned document is nobody's word.
+        chain = tuple(dropwhile(lambda each: document_hash(each.payload) != pinned_hash, chain))
+    return newest, chain
 
 
 def _to_json(envelope: Envelope) -> bytes:
