@@ -1,0 +1,134 @@
+"""Every command and every option of penguind, with real databases and a real operator.
+
+The last test holds what ran against what there is, so the tests of this module belong together.
+"""
+
+import os
+import shutil
+import stat
+from datetime import timedelta
+
+import pytest
+
+from penguind.cli import cli
+from penguind.config import load_settings
+from penguindome import certs
+from penguindome.times import utc_now
+from penguindome.tokens import decode_invitation
+from tests.commands.locked_mongod import PASSWORD, USER, LockedMongod
+from tests.harness import recorder
+from tests.harness.process import wait_until
+from tests.harness.server import NOBODY, Server
+
+pytestmark = pytest.mark.timeout(180)
+HELP = sorted(use for use in recorder.demanded(cli) if use[1] in {"-h", "--help"})
+
+
+@pytest.mark.parametrize(("command", "spelling"), HELP)
+def test_help(fleet, command, spelling):
+    done = fleet.server.try_run(*command.split()[1:], spelling)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: {command}")
+
+
+def test_version(fleet):
+    assert fleet.server.run("--version").startswith("penguind, version ")
+
+
+def test_check_config_of_a_running_server(fleet):
+    assert "all is well" in fleet.server.run("check-config")
+
+
+def test_operators_are_invited_listed_and_revoked(fleet, alice):
+    words = ("--role", "viewer", "--role", "auditor", "--ttl", "90m")
+    bob = fleet.operator("bob", fleet.invite("bob", *words))
+    assert bob.json("server", "status")["self"]["roles"] == ["auditor", "viewer"]
+    listed = fleet.server.run("operator", "list").splitlines()
+    assert [line.split()[0] for line in listed] == ["alice", "bob"]
+    assert "bob is revoked" in fleet.server.run("operator", "revoke", "bob")
+    assert "revoked" in fleet.server.run("operator", "list")
+    wait_until(lambda: bob.try_run("server", "status").returncode == 4, 10, "bob is let in")
+    alice.run("server", "status")
+
+
+@pytest.fixture
+def second(fleet):
+    """Return a further server on this machine, not set up."""
+    server = Server(fleet.folder / "second")
+    server.folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(server.folder, NOBODY, NOBODY)
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+def test_names_and_user_of_a_server(second):
+    words = ("--user", "nobody", "--server-name", "alias.example", "--server-name", "10.9.8.7")
+    words += ("--advertised-host", "127.0.0.1", "--address", "127.0.0.1")
+    line = second.run("setup", "--yes", "--state-dir", second.folder / "state", *words)
+    assert decode_invitation(line.strip()).host == "127.0.0.1"
+    settings = load_settings(second.config)
+    assert settings.server.user == "nobody"
+    facts = certs.parse_certificate(settings.listen.certificate.read_bytes())
+    assert facts.dns_names == ("alias.example",)
+    assert set(facts.ip_addresses) == {"127.0.0.1", "10.9.8.7"}
+
+
+def own_certificate(folder):
+    """Write a certificate of a company's own authority, and its key; return both paths."""
+    authority_key, key = certs.generate_key(), certs.generate_key()
+    start = utc_now() - timedelta(minutes=5)
+    authority = certs.make_authority(
+        "Corporate",
+        key_pem=authority_key,
+        now=start,
+        lifetime=timedelta(days=90),
+        path_length=None,
+        client_auth_only=False,
+    )
+    certificate = certs.issue(
+        authority_pem=authority,
+        authority_key_pem=authority_key,
+        spki=certs.key_spki(key),
+        ip_addresses=["127.0.0.1"],
+        client=False,
+        not_before=start,
+        not_after=start + timedelta(days=60),
+    )
+    paths = folder / "own.pem", folder / "own-key.pem"
+    paths[0].write_bytes(certificate + authority)
+    paths[1].write_bytes(key)
+    paths[1].chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(paths[1], NOBODY, NOBODY)
+    return paths
+
+
+def test_own_certificate_and_own_database_serve_an_operator(fleet, second):
+    certificate, key = own_certificate(second.folder)
+    password = second.folder / "password"
+    password.write_text(PASSWORD + "\n")
+    with LockedMongod(second.folder / "own-db") as mongod:
+        second.run(
+            *("setup", "--yes", "--state-dir", second.folder / "state"),
+            *("--address", "127.0.0.1", "--advertised-host", "127.0.0.1"),
+            *("--main-port", second.main_port, "--bootstrap-port", second.bootstrap_port),
+            *("--certificate", certificate, "--key", key),
+            *("--database-uri", mongod.uri, "--database-name", "site"),
+            *("--database-username", USER, "--database-password-file", password),
+            *("--operator", "carol", "--invitation-file", second.invitation),
+        )
+        kept = load_settings(second.config).database.password_file
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert PASSWORD not in second.config.read_text()
+        second.run("check-config")
+        second.start()
+        carol = fleet.operator("carol", second.invitation)
+        assert "MongoDB" in carol.json("server", "status")["database"]
+        second.stop()
+
+
+def test_all_that_there_is_was_run():
+    missing = recorder.demanded(cli) - recorder.used(cli)
+    assert not missing, f"no test of this module runs: {sorted(missing)}"
