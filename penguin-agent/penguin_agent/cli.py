@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
         "--token-file", type=Path, metavar="FILE", help="read the token from a file"
     )
     enroll.add_argument("--wait", action="store_true", help="wait until an operator approved")
+    # So that it is not taken for an abbreviation, nor repeated in a complaint.
+    enroll.add_argument("--token", dest="exposed", help=argparse.SUPPRESS)
     enroll.add_argument("forbidden", nargs="*", help=argparse.SUPPRESS)
     verbs.add_parser("run", help="run the daemon")
     status = verbs.add_parser("status", help="tell how the agent is doing and what it sends")

@@ -45,7 +45,7 @@ STOP_PAUSE_SECONDS = 0.1
 
 def enroll(options: argparse.Namespace, settings: Settings) -> int:
     """Redeem a token; a token file is deleted once the device is known to the server."""
-    if options.forbidden:
+    if options.forbidden or options.exposed or str(options.token_file).startswith("pde1."):
         raise InvalidInput(
             "a token among the words of a command can be read by every user of this machine",
             remedy="Revoke that token; give a new one on standard input or with --token-file",
@@ -104,15 +104,27 @@ async def _enroll(base: Base, token: EnrollmentToken, *, wait: bool, json: bool)
 
 def _read_token(file: Path | None) -> EnrollmentToken:
     if file is not None:
-        if file.stat().st_mode & 0o077:
-            raise PreconditionFailed(
-                "others can read the token", subject=str(file), remedy=f"chmod 600 {file}"
-            )
-        return decode_token(read_file(file, TOKEN_LIMIT).decode("utf-8", "replace"))
+        return decode_token(_private_text(file))
     if sys.stdin.isatty():
         sys.stderr.write("Paste the token and press Enter: ")
         sys.stderr.flush()
     return decode_token(sys.stdin.readline(TOKEN_LIMIT))
+
+
+def _private_text(file: Path) -> str:
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise InvalidInput(
+            f"the token cannot be read: {error.strerror}",
+            subject=str(file),
+            remedy="Give the file that the token is in",
+        ) from None
+    if mode & 0o077:
+        raise PreconditionFailed(
+            "others can read the token", subject=str(file), remedy=f"chmod 600 {file}"
+        )
+    return read_file(file, TOKEN_LIMIT).decode("utf-8", "replace")
 
 
 def _tell(outcome: Outcome, *, json: bool) -> None:
