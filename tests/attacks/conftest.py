@@ -7,7 +7,10 @@ from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.evil_agent import EvilAgent
 from tests.attacks.kit.keys import StolenKeys
 from tests.attacks.kit.wire import Wire
+from tests.harness.database import mongo_uri
 from tests.harness.fleet import Fleet
+
+__all__ = ["mongo_uri"]
 
 # Attackers call more often in a minute than honest devices may.
 MANY_CALLS = "[limits]\nenroll_per_minute = 100000\n"

@@ -1,0 +1,138 @@
+"""Every RPC by every kind of caller, over real connections: nothing but the table's cells pass."""
+
+from importlib import import_module
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from penguind.access import ACCESS, ROLES
+from penguindome import certs, v1
+from penguindome.error_wire import from_rpc_error
+from penguindome.tokens import decode_invitation
+from penguindome.v1 import bootstrap_pb2 as boot
+from tests.attacks.kit.evil_agent import EvilAgent
+from tests.attacks.kit.keys import Identity
+from tests.attacks.kit.wire import SECONDS, Wire, first_answer
+
+pytestmark = pytest.mark.timeout(120)
+CALLERS = ("nobody", "device", *ROLES)
+# Written down once more on purpose: whoever widens the table has to say so here too.
+MAY_CHANGE = {"operator", "admin"}
+READ_ONLY = ("List", "Get")
+AT_THE_DOOR = {"not-permitted", "role-missing"}
+# What services answer to an empty message, once it has reached them.
+BEHIND_THE_DOOR = {"nonce", "possession"}
+NOT_THERE = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+
+
+def methods():
+    """Return the full name of every method that the generated code or a library of ours has."""
+    files = [import_module(f"penguindome.v1.{path.stem}") for path in _generated()]
+    files += [health_pb2, reflection_pb2]
+    services = [s for file in files for s in file.DESCRIPTOR.services_by_name.values()]
+    return sorted(f"/{s.full_name}/{method.name}" for s in services for method in s.methods)
+
+
+def _generated():
+    return sorted(Path(v1.__path__[0]).glob("*_pb2.py"))
+
+
+@pytest.fixture(scope="module")
+def identities(fleet, keys, token):
+    """Return a certificate for every kind of caller; nobody has none."""
+    opened = Wire(fleet.server, keys.anchor)
+    found = {"nobody": None, "device": enrolled(opened, token)}
+    for role in ROLES:
+        invitation = fleet.invite(f"only-{role}", "--role", role).read_text()
+        found[role] = redeemed(opened, decode_invitation(invitation))
+    opened.close()
+    return found
+
+
+def enrolled(wire, token):
+    agent = EvilAgent(wire)
+    agent.enroll(token)
+    return agent.identity
+
+
+def redeemed(wire, invitation):
+    stranger = EvilAgent(wire)
+    request = boot.RedeemInvitationRequest(
+        invitation_id=invitation.invitation_id,
+        invitation_secret=invitation.secret,
+        csr=certs.make_csr(stranger.key),
+    )
+    answer = stranger.bootstrap.RedeemInvitation(request, timeout=SECONDS)
+    return Identity(stranger.key, answer.certificate, invitation.operator_name)
+
+
+def outcome(channel, method):
+    """Return what became of a call with an empty message: passed, or why it did not."""
+    try:
+        first_answer(channel, method)
+    except grpc.RpcError as error:
+        code = from_rpc_error(error).code
+        if code in AT_THE_DOOR:
+            return "denied"
+        if error.code() in NOT_THERE and code not in BEHIND_THE_DOOR:
+            return error.code().name.lower()
+    return "passed"
+
+
+def expected(caller, method):
+    """Return what the table says about a cell of the main port."""
+    row = ACCESS[method]
+    if caller == "nobody":
+        return "unavailable"
+    if row.listener != "main":
+        return "unimplemented"
+    if caller == "device":
+        return "passed" if "device" in row.kinds else "denied"
+    return "passed" if "operator" in row.kinds and caller in row.roles else "denied"
+
+
+def test_nothing_is_served_that_the_table_does_not_know():
+    assert set(methods()) == set(ACCESS)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_method_of_the_main_port(wire, identities, caller):
+    channel = wire.main(identities[caller])
+    wrong = {
+        method: (found, expected(caller, method))
+        for method in methods()
+        if (found := outcome(channel, method)) != expected(caller, method)
+    }
+    assert not wrong
+
+
+def test_every_method_of_the_bootstrap_port(wire):
+    channel = wire.bootstrap()
+    found = {method: outcome(channel, method) for method in methods()}
+    there = {method for method, row in ACCESS.items() if row.listener == "bootstrap"}
+    assert {method for method, what in found.items() if what == "passed"} == there
+    assert {what for method, what in found.items() if method not in there} == {"unimplemented"}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_who_only_looks_changes_nothing(wire, identities, caller):
+    """The same without the table: only two roles get past the door of what changes things."""
+    if caller in MAY_CHANGE:
+        return
+    channel = wire.main(identities[caller])
+    changing = [
+        method
+        for method in methods()
+        if method.startswith("/penguindome.")
+        and not method.startswith(("/penguindome.v1.Agent", "/penguindome.v1.Bootstrap"))
+        and not method.rpartition("/")[2].startswith(READ_ONLY)
+    ]
+    assert len(changing) > 10
+    assert {outcome(channel, method) for method in changing} <= {"denied", "unavailable"}
