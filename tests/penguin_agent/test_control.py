@@ -1,6 +1,5 @@
 """The control socket and the state's files: who may do what."""
 
-import os
 import socket
 import stat
 import subprocess
@@ -43,7 +42,7 @@ def as_nobody(*words: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+needs_root = pytest.mark.root
 
 
 @needs_root

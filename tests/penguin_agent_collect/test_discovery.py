@@ -116,7 +116,7 @@ def test_link_within_the_folder_is_a_second_name(bed):
     assert list(found(bed)[0]) == ["first", "second"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.root
 def test_file_of_another_user_is_refused(bed):
     os.chown(bed.write("theirs", SCRIPT, folder=bed.local), 65534, 65534)
     plugins, problems = found(bed)

@@ -54,7 +54,7 @@ def test_a_mode_that_lets_others_in_is_refused_with_the_remedy(settings, name):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+@pytest.mark.root
 def test_a_state_folder_of_somebody_else_is_refused(settings):
     os.chown(settings.server.state_dir, 65534, 65534)
     with pytest.raises(PreconditionFailed, match="chown"):
@@ -92,7 +92,7 @@ def test_root_or_nobody_to_become_is_refused_with_the_remedy(user):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="drops privileges")
+@pytest.mark.root
 def test_root_becomes_the_user_for_good():
     code = (
         "import os; from penguind.privileges import drop; drop('nobody')\n"

@@ -163,7 +163,7 @@ def test_without_settings_it_says_to_set_up(server):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="starts as root")
+@pytest.mark.root
 def test_as_root_without_its_user_it_refuses(server):
     server.setup()
     change(server, 'user = "nobody"', 'user = "root"')
@@ -187,7 +187,7 @@ def test_the_service_manager_hears_states(tmp_path, monkeypatch):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="starts as root")
+@pytest.mark.root
 def test_root_sets_up_and_starts_it_and_it_runs_as_the_user(server, tmp_path):
     server.folder.mkdir(mode=0o755)
     server.config = server.folder / "etc/penguind/penguind.toml"

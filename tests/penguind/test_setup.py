@@ -181,7 +181,7 @@ def test_what_is_answered_is_what_is_read(folder):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+@pytest.mark.root
 def test_as_root_everything_is_given_to_the_user(folder):
     settings, _ = make(folder)
     nobody = pwd.getpwnam("nobody")

@@ -264,7 +264,7 @@ def test_a_session_is_borrowed_without_what_loaders_obey(fresh: pytest.MonkeyPat
         plugin_tools.DBusUser(me, ":1")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.root
 def test_root_asks_as_the_user_itself(fresh: pytest.MonkeyPatch) -> None:
     environment = {"DISPLAY": ":0", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}
     found = processes({"username": "nobody", "environ": environment})
