@@ -19,8 +19,7 @@ Json = Any
 
 INT64_DIGITS = 19
 # Possessive, with an optional closing quote: linear on hostile input.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,7 +48,7 @@ def parse_json(data: bytes, limits: JsonLimits = OUTPUT_LIMITS) -> Json:
     """
     if len(data) > limits.size_bytes:
         raise _bad(f"larger than {limits.size_bytes} bytes")
-    _check_depth(data, limits)
+    _check_shape(data, limits)
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -127,14 +126,24 @@ class _Cleaner:
         return text
 
 
-def _check_depth(data: bytes, limits: JsonLimits) -> None:
-    """Refuse deep nesting before the parser meets it."""
-    depth = 0
-    for opened, match in enumerate(_BRACKET.finditer(_STRING.sub(b"", data))):
-        depth += 1 if match[0] in b"[{" else -1
+def _check_shape(data: bytes, limits: JsonLimits) -> None:
+    """Refuse deep nesting and too many values before the parser makes objects of them.
+
+    One token at a time: a list of them would take thirty times the document's size.
+    """
+    depth = opened = separated = 0
+    for match in _TOKEN.finditer(data):
+        token = data[match.start()]
+        if token in b"[{":
+            opened += 1
+            depth += 1
+        elif token in b"]}":
+            depth -= 1
+        elif token in b",":
+            separated += 1
         if depth > limits.depth:
             raise _bad(f"nested deeper than {limits.depth}")
-        if opened > 2 * limits.nodes:
+        if max(opened, separated + 1) > limits.nodes:
             raise _bad(f"more than {limits.nodes} values")
 
 
