@@ -36,7 +36,8 @@ class StolenKeys:
         folder, tls = state_dir / "authority", state_dir / "tls"
         self.device = _pair(folder / "device-ca.pem", folder / "device-ca-key.pem")
         self.operator = _pair(folder / "operator-ca.pem", folder / "operator-ca-key.pem")
-        self.anchor = (folder / "anchor.pem").read_bytes()
+        self.anchor_pair = _pair(folder / "anchor.pem", folder / "anchor-key.pem")
+        self.anchor = self.anchor_pair.certificate
         self.server = _pair(tls / "server.pem", tls / "server-key.pem")
 
 
