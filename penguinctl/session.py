@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 # A list of thousands of devices with their issues is a few MiB.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 BOOTSTRAP_MESSAGE_BYTES = 4 * 1024 * 1024
-# How gRPC words a server certificate that our anchor did not sign, or that is for another name.
-_NOT_OUR_SERVER = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname Verif")
 _WARN_BEFORE = timedelta(days=7)
 
 
@@ -53,8 +51,12 @@ class Session:
         self._channel.close()
 
     def _explained(self, error: grpc.RpcError) -> PenguinDomeError:
-        details = error.details() if isinstance(error, grpc.Call) else ""
-        if any(text in (details or "") for text in _NOT_OUR_SERVER):
+        ours = from_rpc_error(error)
+        if ours.code == "server-certificate-dates":
+            return NotVerified(
+                ours.reason, subject=self._address, code=ours.code, remedy=ours.remedy
+            )
+        if ours.code == "server-not-verified":
             return NotVerified(
                 "whoever answers there is not our server: its certificate does not verify"
                 " against the anchor that the invitation carried",
@@ -63,7 +65,6 @@ class Session:
                 remedy="Nothing was sent; check the address and the network between, and ask the"
                 " server's administrator if its anchor was replaced",
             )
-        ours = from_rpc_error(error)
         if isinstance(ours, Unavailable) and not ours.subject:
             return Unavailable(
                 ours.reason,

@@ -113,7 +113,12 @@ class Directory:
         else:
             named = await self._devices.named(wanted)
         if not named:
-            raise NotFound("there is no such device", code="no-device", subject=wanted[:253])
+            raise NotFound(
+                "there is no such device",
+                code="no-device",
+                subject=wanted[:253],
+                remedy="penguinctl device list shows those there are",
+            )
         if len(named) > 1:
             ids = ", ".join(device.device_id for device in named[:_LISTED])
             raise PreconditionFailed(

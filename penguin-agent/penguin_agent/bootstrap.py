@@ -119,15 +119,23 @@ class BootstrapClient:
         """Close the channel."""
         await self._channel.close()
 
+    async def _call(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
+        try:
+            return await method(request, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            ours = from_rpc_error(error)
+            ours.subject = ours.subject or f"{self._address.host}:{self._address.port}"
+            raise ours from None
+
     async def begin(self) -> Nonce:
         """Get a nonce, and the server's clock."""
-        answer = await _call(self._stub.Begin, bootstrap_pb2.BeginRequest())
+        answer = await self._call(self._stub.Begin, bootstrap_pb2.BeginRequest())
         return Nonce(answer.nonce, from_unix_ms(answer.server_time_unix_ms), answer.trust_version)
 
     async def trust_chain(self, after_version: int) -> list[Envelope]:
         """Return the trust documents after a version, oldest first, not verified yet."""
         request = bootstrap_pb2.GetTrustChainRequest(after_version=after_version)
-        answer = await _call(self._stub.GetTrustChain, request)
+        answer = await self._call(self._stub.GetTrustChain, request)
         return [_envelope(document.envelope) for document in answer.documents]
 
     async def enroll(self, application: Application, sign: Signer) -> Answer:
@@ -151,7 +159,7 @@ class BootstrapClient:
             os_name=application.os_name,
             signature=sign(proof),
         )
-        answer = await _call(self._stub.Enroll, request)
+        answer = await self._call(self._stub.Enroll, request)
         return Answer(
             _standing(answer.state),
             device_id=answer.device_id,
@@ -167,7 +175,7 @@ class BootstrapClient:
             device_id=device_id,
             signature=sign(poll_bytes(nonce.value, device_id)),
         )
-        answer = await _call(self._stub.PollEnrollment, request)
+        answer = await self._call(self._stub.PollEnrollment, request)
         approval = _envelope(answer.approval) if answer.HasField("approval") else None
         return Answer(
             _standing(answer.state),
@@ -186,20 +194,13 @@ class BootstrapClient:
             csr=csr,
             signature=sign(renew_bytes(nonce.value, device_id, csr)),
         )
-        answer = await _call(self._stub.RenewDevice, request)
+        answer = await self._call(self._stub.RenewDevice, request)
         return Answer(
             _standing(answer.state),
             device_id=device_id,
             certificate=answer.certificate,
             poll_after=_poll_after(answer.poll_after_seconds),
         )
-
-
-async def _call(method: Callable[..., Awaitable[Any]], request: Any) -> Any:
-    try:
-        return await method(request, timeout=CALL_SECONDS)
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from None
 
 
 def _standing(state: int) -> Standing:

@@ -48,6 +48,8 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
     kept["PATH"] = SYSTEM_PATH
     kept["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    # What is worth knowing is in its errors; its own lines would bypass our log.
+    kept["GRPC_VERBOSITY"] = "NONE"
     return kept
 
 

@@ -98,7 +98,9 @@ def check_private(path: Path, *, owner_uid: int, max_mode: int, directory: bool)
         raise _failed(path, f"is no {kind}", "Move it away")
     if found.st_uid != owner_uid:
         reason = f"belongs to uid {found.st_uid} instead of {owner_uid}"
-        raise _failed(path, reason, f"Run: chown {owner_uid} {path}")
+        # What is root's was more often meant to be so than not.
+        run = "Run" if found.st_uid else "Run it with sudo, or"
+        raise _failed(path, reason, f"{run}: chown {owner_uid} {path}")
     mode = stat.S_IMODE(found.st_mode)
     if mode & ~max_mode:
         reason = f"has mode {mode:04o}, which lets others in"
@@ -134,7 +136,8 @@ def raise_for(error: OSError, path: Path) -> NoReturn:
         raise NotFound("does not exist", code="file-not-found", subject=str(path)) from error
     if error.errno == errno.ELOOP:
         raise _failed(path, "is a symbolic link", "Put the file itself there") from error
-    raise _failed(path, f"cannot be used: {reason}", "Check owner and mode") from error
+    remedy = "Run it with sudo, or correct owner and mode" if os.geteuid() else "Check its mode"
+    raise _failed(path, f"cannot be used: {reason}", remedy) from error
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

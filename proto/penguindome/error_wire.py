@@ -6,6 +6,7 @@ escaped by whoever shows them.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -16,6 +17,10 @@ from penguindome.v1 import error_pb2
 
 DETAIL_KEY = "penguindome-error-bin"
 TEXT_LIMIT = 1024
+# How gRPC and BoringSSL word what went wrong with a server's certificate, 1.51 to 1.80.
+_WRONG_DATES = ("certificate has expired", "certificate is not yet valid")
+_NOT_VERIFIED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname Verif")
+_CAUSE = re.compile(r"remote host: ([A-Za-z][A-Za-z ]*)")
 
 _STATUS: dict[type[errors.PenguinDomeError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -77,16 +82,39 @@ def _foreign(
 ) -> errors.PenguinDomeError:
     """Make an error of a status that no program of ours wrote."""
     if status is grpc.StatusCode.UNAVAILABLE:
-        return kind(
-            f"the server cannot be reached ({text})" if text else "the server cannot be reached",
-            code="unreachable",
-            remedy="Check host, port and network; a refused certificate looks the same from here",
-        )
+        return _unreachable(kind, text)
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return kind("the server did not answer in time", code="timeout", remedy="Try again")
     if status is grpc.StatusCode.CANCELLED:
         return kind("the call was cancelled", code="cancelled")
     return kind(text or f"the call failed with {status.name}")
+
+
+def _unreachable(kind: type[errors.PenguinDomeError], text: str) -> errors.PenguinDomeError:
+    """Say why no connection came about; gRPC wraps the one useful word in many."""
+    if any(words in text for words in _WRONG_DATES):
+        return kind(
+            "the server's certificate is not valid at this machine's time",
+            code="server-certificate-dates",
+            remedy="Check this machine's clock (timedatectl); if it is right, the server's"
+            " certificate has to be renewed (penguind setup)",
+        )
+    if any(words in text for words in _NOT_VERIFIED):
+        return kind(
+            "whoever answers there is not our server: its certificate does not verify",
+            code="server-not-verified",
+            remedy="Nothing was sent; check the address, the network between and this machine's"
+            " clock (timedatectl)",
+        )
+    found = _CAUSE.search(text)
+    cause = (
+        "its name cannot be resolved" if text.startswith("DNS") else (found and found[1]) or text
+    )
+    return kind(
+        f"the server cannot be reached ({cause})" if cause else "the server cannot be reached",
+        code="unreachable",
+        remedy="Check host, port, network and firewall, and that penguind runs",
+    )
 
 
 def _status_of(kind: type[errors.PenguinDomeError]) -> grpc.StatusCode:

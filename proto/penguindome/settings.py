@@ -210,7 +210,12 @@ def _load(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise InvalidInput("is nested too deeply", code="bad-setting", subject=subject) from None
     except ValueError as error:
-        raise InvalidInput(f"is not TOML: {error}", code="bad-setting", subject=subject) from None
+        raise InvalidInput(
+            f"is not TOML: {error}",
+            code="bad-setting",
+            subject=subject,
+            remedy="Correct that line; texts stand in quotes",
+        ) from None
 
 
 def _merge(

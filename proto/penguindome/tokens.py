@@ -167,6 +167,12 @@ def _encode(kind: str, *fields: bytes) -> str:
 def _decode(kind: str, text: str, count: int) -> list[bytes]:
     """Return the fields of a line, or say what became of it."""
     line = "".join(text.split())
+    if not line:
+        raise InvalidInput(
+            f"no {_WHAT[kind]} was given",
+            code="line-missing",
+            remedy=f"Give the line that starts with {kind}. on standard input or in a file",
+        )
     found, dot, encoded = line.partition(".")
     if found != kind or not dot:
         raise _wrong_kind(kind, found)

@@ -40,6 +40,7 @@ def test_only_known_variables_are_kept():
         "LANG": "C.UTF-8",
         "NOTIFY_SOCKET": "/run/n",
         "GRPC_ENABLE_FORK_SUPPORT": "0",
+        "GRPC_VERBOSITY": "NONE",
     }
 
 

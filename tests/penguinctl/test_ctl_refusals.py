@@ -11,7 +11,7 @@ from tests.penguinctl.server_simulator import Simulator
     [
         (lambda line: line[:-10], "cut off"),
         (lambda line: line[:60] + ("A" if line[60] != "A" else "B") + line[61:], "mistyped"),
-        (lambda line: "", "not an invitation"),
+        (lambda line: "", "no invitation"),
         (lambda line: line.replace("pdi1", "pde1"), "enrollment token"),
         (lambda line: "\x1b[31m" + line, "something else"),
     ],

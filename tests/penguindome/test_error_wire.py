@@ -81,10 +81,28 @@ def test_foreign_errors_become_ours(status: grpc.StatusCode) -> None:
     assert found.reason
 
 
-def test_a_failed_transport_has_a_hint() -> None:
-    found = from_rpc_error(Failed(grpc.StatusCode.UNAVAILABLE, "Socket closed", None))  # type: ignore[arg-type]
+CONNECT = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "
+TLS = CONNECT + "Ssl handshake failed: SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:"
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "remedy"),
+    [
+        ("Socket closed", "reached (Socket closed)", "firewall"),
+        ("", "cannot be reached", "firewall"),
+        (CONNECT + "Failed to connect to remote host: Connection refused", "(Connection", "port"),
+        ("DNS resolution failed for h:1: C-ares status is", "(its name cannot be", "host"),
+        (TLS + "CERTIFICATE_VERIFY_FAILED", "not our server", "clock"),
+        (TLS + "CERTIFICATE_VERIFY_FAILED: certificate has expired", "not valid at", "clock"),
+        (TLS + "CERTIFICATE_VERIFY_FAILED: certificate is not yet valid: OK", "not valid", "clock"),
+    ],
+)
+def test_a_failed_transport_has_a_hint(details: str, reason: str, remedy: str) -> None:
+    found = from_rpc_error(Failed(grpc.StatusCode.UNAVAILABLE, details, None))  # type: ignore[arg-type]
     assert isinstance(found, errors.Unavailable)
-    assert "certificate" in found.remedy
+    assert reason in found.reason
+    assert remedy in found.remedy
+    assert "handshake" not in found.text()
 
 
 @given(st.binary(max_size=60), st.none() | st.integers() | st.text())
