@@ -127,6 +127,8 @@ def _device_words(words: dict[str, Any]) -> str:
 def _clock_words(clock: dict[str, Any]) -> str:
     if clock["state"] == "ok":
         return "right"
+    if clock["state"] == "doubtful":
+        return "perhaps wrong: the server's certificate is not valid at this time (timedatectl)"
     skew = clock["skew_seconds"]
     detail = f", {skew} s ahead of the server's" if skew is not None else ""
     return f"wrong{detail}; turn on time synchronisation (timedatectl set-ntp true)"

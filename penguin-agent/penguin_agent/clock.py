@@ -37,6 +37,7 @@ class DeviceClock:
         self._steady = steady
         self._heard: tuple[datetime, float] | None = None
         self._floor: datetime | None = None
+        self._doubted = False
 
     def now(self) -> datetime:
         """Return the device's clock, right or wrong."""
@@ -44,7 +45,12 @@ class DeviceClock:
 
     def heard(self, server_time: datetime) -> None:
         """Note what the server's clock says now."""
+        self._doubted = False
         self._heard = (server_time, self._steady())
+
+    def doubt(self) -> None:
+        """Note that by this clock the server's certificate is out of its dates."""
+        self._doubted = True
 
     def signed(self, moment: datetime) -> None:
         """Note a time that operators signed: it cannot be earlier than that."""
@@ -60,6 +66,10 @@ class DeviceClock:
     def skew(self) -> timedelta | None:
         """Return how far the device's clock is ahead of the server's; None if never heard."""
         return None if self._heard is None else self._wall() - self.best()
+
+    def is_doubtful(self) -> bool:
+        """Whether it may be wrong: either it is, or the server's certificate has ended."""
+        return self._doubted
 
     def is_wrong(self) -> bool:
         """Whether the device's clock is out by more than the tolerance."""

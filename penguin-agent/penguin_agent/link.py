@@ -190,6 +190,8 @@ class Link:
             log.warning("No connection to the server: {}", error)
         self.trouble = str(error)
         pause = self._backoff.next_seconds()
+        if error.code == "server-certificate-dates":
+            self._clock.doubt()
         if isinstance(error, Unauthenticated):
             self._renew_wanted = True
         elif isinstance(error, Forbidden):

@@ -63,8 +63,9 @@ def output_words(outputs: Mapping[str, Output]) -> list[dict[str, Any]]:
 def clock_words(clock: DeviceClock) -> dict[str, Any]:
     """Return the part about the clock."""
     skew = clock.skew()
+    doubt = "doubtful" if clock.is_doubtful() else "ok"
     return {
-        "state": "wrong" if clock.is_wrong() else "ok",
+        "state": "wrong" if clock.is_wrong() else doubt,
         "skew_seconds": None if skew is None else round(skew.total_seconds()),
         "time": to_iso(clock.now()),
     }
