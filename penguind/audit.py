@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penguind.judging import AuditOutcome, Judge
-from penguindome.errors import PenguinDomeError, Unavailable
+from penguind.workers import keep_on
+from penguindome.errors import InternalError, InvalidInput, PenguinDomeError
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from penguind.check_loader import CheckLoader
@@ -57,6 +58,7 @@ class Auditor:
         self._interval = interval
         self._waiting: dict[str, None] = {}
         self._full: list[str] = []
+        self._withheld: set[str] = set()
         self._due_time: datetime | None = None
         self._revisit_time: datetime | None = None
         self._work = asyncio.Event()
@@ -71,8 +73,12 @@ class Auditor:
             while device_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
                 self._room.clear()
                 await self._room.wait()
-            self._waiting[device_id] = None
-            self._work.set()
+            self.request([device_id])
+
+    def request(self, device_ids: Iterable[str]) -> None:
+        """Have devices judged soon, for example because an operator did something to them."""
+        self._waiting |= dict.fromkeys(device_ids)
+        self._work.set()
 
     def request_full(self) -> None:
         """Have all devices judged soon, for example because the checks changed."""
@@ -96,23 +102,15 @@ class Auditor:
         """
         ids = await self._judge.everybody() if device_ids is None else [*dict.fromkeys(device_ids)]
         outcome = AuditOutcome()
-        for start in range(0, len(ids), FULL_BATCH):
-            outcome.add(await self._batch(ids[start : start + FULL_BATCH], now))
+        for batch in _batches(ids):
+            outcome.add(await self._batch(batch, now))
         if device_ids is None:
             self._last_full_time = self._clock()
         return outcome
 
     async def run(self) -> None:
         """Audit for ever: all devices at the start and by the schedule, others as they change."""
-        task = asyncio.current_task()
-        # The driver may swallow a cancellation that comes in the middle of its work.
-        while task is not None and not task.cancelling():
-            try:
-                await self._turn()
-            except PenguinDomeError as error:
-                log.warning("The audit waits: {}", error.text())
-                await asyncio.sleep(_RETRY_SECONDS)
-        raise asyncio.CancelledError
+        await keep_on("the audit", self._turn, pause_seconds=_RETRY_SECONDS)
 
     async def _turn(self) -> None:
         """Do one batch of each kind that is due, or wait for work."""
@@ -139,7 +137,7 @@ class Auditor:
             del self._waiting[device_id]
         try:
             await self._quietly(ids)
-        except Unavailable:
+        except PenguinDomeError:
             self._waiting |= dict.fromkeys(ids)
             raise
         finally:
@@ -155,20 +153,21 @@ class Auditor:
             self._last_full_time = self._clock()
 
     async def _revisit(self, now: datetime) -> None:
-        """Close what ended without an output's change, such as the silence of a device."""
-        self._revisit_time = now + _REVISIT_INTERVAL
-        ids = await self._judge.unseen()
-        for start in range(0, len(ids), FULL_BATCH):
-            batch = ids[start : start + FULL_BATCH]
+        """Judge what may change without a changed report.
+
+        Such are the silence of a device, and a report that finds again what an operator closed.
+        """
+        for batch in _batches(sorted(self._withheld)):
+            await self._quietly(batch)
+        for batch in _batches(await self._judge.unseen()):
             self._tell(await self._judge.judge(batch, now, unseen_only=True))
+        self._revisit_time = now + _REVISIT_INTERVAL
 
     async def _quietly(self, device_ids: Sequence[str]) -> None:
         """Judge some devices; what cannot be judged must not keep others from it."""
         try:
             await self._batch(device_ids, self._clock())
-        except Unavailable:
-            raise
-        except PenguinDomeError as error:
+        except (InternalError, InvalidInput) as error:
             log.exception("The audit of {} devices failed: {}", len(device_ids), error.text())
 
     async def _sleep(self, until_due: timedelta) -> None:
@@ -183,6 +182,8 @@ class Auditor:
     async def _batch(self, device_ids: Sequence[str], now: datetime) -> AuditOutcome:
         outcome = await self._judge.judge(device_ids, now)
         self._audited_times |= dict.fromkeys(device_ids, now)
+        self._withheld.difference_update(device_ids)
+        self._withheld |= outcome.withheld
         self._tell(outcome)
         return outcome
 
@@ -197,6 +198,10 @@ class Auditor:
         changed = (*outcome.opened, *outcome.closed, *outcome.reworded)
         for device_id in dict.fromkeys(one.device_id for one in changed):
             self._push(device_id)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + FULL_BATCH] for start in range(0, len(ids), FULL_BATCH))
 
 
 def _is_due(due_time: datetime | None, now: datetime, interval: timedelta) -> bool:

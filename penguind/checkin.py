@@ -10,9 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from penguind.presence import AgentSettings, Ended, Presence, Stream
-from penguind.store.database import database_errors
-from penguindome.errors import PenguinDomeError, Unavailable
-from penguindome.logs import logger
+from penguind.workers import keep_on
+from penguindome.errors import Unavailable
 from penguindome.names import clean_hostname
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from penguind.admission import Admission
     from penguind.store.states import StateStore
-
-log = logger("penguind.checkin")
 
 # As many check-ins as this wait for the database at a time; the others of a herd wait here.
 _PARALLEL = 32
@@ -162,24 +159,16 @@ class CheckIns:
         try:
             async with asyncio.TaskGroup() as group:
                 self._watchers = group
-                while True:
-                    await asyncio.sleep(self._note_seconds)
-                    await self._note_presence()
+                await keep_on("noting who is there", self._note_presence)
         finally:
             self._watchers = None
 
     async def _note_presence(self) -> None:
+        await asyncio.sleep(self._note_seconds)
         device_ids = self._presence.connected_ids() | self._left
-        if not device_ids:
-            return
-        try:
-            with database_errors():
-                await self._devices.seen_many(sorted(device_ids), self._clock())
-        except PenguinDomeError as error:
-            # It is tried again in a minute: no reason to stop serving.
-            log.warning("Last-seen times are not noted now: {}", error.reason)
-            return
-        self._left.difference_update(device_ids)
+        if device_ids:
+            await self._devices.seen_many(sorted(device_ids), self._clock())
+            self._left.difference_update(device_ids)
 
     def _remember(self, device_id: str, hostname: str) -> None:
         self._hostnames[device_id] = hostname

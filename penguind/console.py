@@ -11,7 +11,7 @@ from penguind.invitations import Invitations
 from penguind.ledger import Ledger
 from penguind.mongod import Mongod, socket_uri
 from penguind.store.all import open_stores
-from penguind.store.database import database_errors, open_database
+from penguind.store.database import open_database
 from penguind.trust import Trust
 from penguindome import certs
 from penguindome.durable import read_file
@@ -107,17 +107,15 @@ async def invite(
         InvalidInput: the name or a role is none.
     """
     async with console_database(settings) as database:
-        with database_errors():
-            stores = await open_stores(database, settings.server.fleet_id)
-            return await make_line(settings, stores, name, roles=roles, ttl=ttl, clock=clock)
+        stores = await open_stores(database, settings.server.fleet_id)
+        return await make_line(settings, stores, name, roles=roles, ttl=ttl, clock=clock)
 
 
 async def list_operators(settings: Settings) -> list[Operator]:
     """Return all operators, by name."""
     async with console_database(settings) as database:
-        with database_errors():
-            stores = await open_stores(database, settings.server.fleet_id)
-            return await stores.operators.all()
+        stores = await open_stores(database, settings.server.fleet_id)
+        return await stores.operators.all()
 
 
 async def revoke_operator(settings: Settings, name: str, clock: Clock) -> None:
@@ -127,12 +125,11 @@ async def revoke_operator(settings: Settings, name: str, clock: Clock) -> None:
         NotFound: there is no such operator.
     """
     async with console_database(settings) as database:
-        with database_errors():
-            stores = await open_stores(database, settings.server.fleet_id)
-            await Ledger(stores.ledger, clock).append(_CONSOLE, "operator.revoke", name, {})
-            await stores.invitations.withdraw(name)
-            if not await stores.operators.revoke(name):
-                raise NotFound("there is no such operator", subject=name[:64])
+        stores = await open_stores(database, settings.server.fleet_id)
+        await Ledger(stores.ledger, clock).append(_CONSOLE, "operator.revoke", name, {})
+        await stores.invitations.withdraw(name)
+        if not await stores.operators.revoke(name):
+            raise NotFound("there is no such operator", subject=name[:64])
 
 
 async def make_line(

@@ -25,7 +25,11 @@ _REASON_LIMIT = 500
 
 
 class Custody:
-    """Changes devices' records. `erasers` remove what other stores hold of a device."""
+    """Changes devices' records.
+
+    `erasers` remove what other stores hold of a device; `audit` has the issues of devices looked at
+    soon.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,14 @@ class Custody:
         identities: Identities,
         trust: Trust,
         erasers: Sequence[Eraser],
+        audit: Callable[[Sequence[str]], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._devices = devices
         self._identities = identities
         self._trust = trust
         self._erasers = erasers
+        self._audit = audit
         self._clock = clock
 
     async def approve(self, device_id: str, envelope: Envelope, by: str) -> None:
@@ -86,6 +92,7 @@ class Custody:
         if await self._devices.revoke(device_id, reason[:_REASON_LIMIT], now) is None:
             raise _no_device(device_id)
         self._identities.revoke_device(device_id)
+        self._audit([device_id])
 
     async def delete(self, device_id: str) -> None:
         """Remove a revoked device and everything that is stored of it.

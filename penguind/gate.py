@@ -18,9 +18,8 @@ import grpc.aio
 from penguind.access import Row, permit
 from penguind.caller import Caller, enter
 from penguind.peers import peer_address, throttle_key
-from penguind.store.database import database_errors
 from penguindome.error_wire import to_status
-from penguindome.errors import InternalError, LimitExceeded, PenguinDomeError
+from penguindome.errors import InternalError, LimitExceeded, PenguinDomeError, Unavailable
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -97,8 +96,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         async def guarded(request: Any, context: Any) -> Any:
             started = time.monotonic()
             try:
-                with database_errors():
-                    answer = await self._handle(method, inner, request, context)
+                answer = await self._handle(method, inner, request, context)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
             except Exception as error:  # noqa: BLE001 -- the one place that answers for all errors
@@ -137,8 +135,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
     async def _refuse(self, method: str, context: Any, error: Exception) -> None:
         if isinstance(error, PenguinDomeError) and not isinstance(error, InternalError):
             known = error
-            # Whoever is cut off for calling too often must not fill the log instead.
-            say = log.debug if isinstance(error, LimitExceeded) else log.info
+            # Whoever is cut off for calling too often must not fill the log instead, nor a fleet
+            # that meets an outage, which the workers have told.
+            quiet = isinstance(error, LimitExceeded | Unavailable)
+            say = log.debug if quiet else log.info
             say("{} from {} refused: {}", method, context.peer(), known.text())
         else:
             known = InternalError("the server failed", remedy="its log says more; please report it")

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from penguind.store.database import database_errors
+from penguind.workers import keep_on
 from penguindome import certs
-from penguindome.errors import Unavailable
-from penguindome.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from penguind.caller import Caller
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
-
-log = logger("penguind.identities")
 
 _FRESH = timedelta(seconds=2)
 _KEPT = 50_000
@@ -53,6 +49,7 @@ class Identities:
         self._operators = operators
         self._clock = clock
         self._cache: OrderedDict[tuple[str, str], tuple[Identity | None, datetime]] = OrderedDict()
+        self._seen_time = clock()
         self._live: defaultdict[tuple[str, str], set[Caller]] = defaultdict(set)
 
     async def get(self, kind: str, name: str) -> Identity | None:
@@ -101,18 +98,15 @@ class Identities:
 
     async def run(self) -> None:
         """End callers that other processes revoked, and those whose certificates ended."""
-        since = self._clock()
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = self._clock()
-            self._end_expired(now)
-            try:
-                with database_errors():
-                    await self._end_revoked(since - 5 * _FRESH)
-            except Unavailable as error:
-                log.warning("Revocations elsewhere are not seen now: {}", error.text())
-            else:
-                since = now
+        self._seen_time = self._clock()
+        await keep_on("the watch for revocations", self._sweep, pause_seconds=_SWEEP_SECONDS)
+
+    async def _sweep(self) -> None:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        now = self._clock()
+        self._end_expired(now)
+        await self._end_revoked(self._seen_time - 5 * _FRESH)
+        self._seen_time = now
 
     async def _end_revoked(self, since: datetime) -> None:
         for device_id in await self._devices.revoked_since(since):

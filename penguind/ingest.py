@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 from penguind.domain.report_rules import Answer, Step, decide, is_unchanged
 from penguind.report_queue import Job, ReportQueue, Stored, busy
 from penguind.store.trail import trail_entries
+from penguind.workers import keep_on
 from penguindome.errors import NotFound, PenguinDomeError, Unavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pymongo.asynchronous.client_session import AsyncClientSession
-
     from penguind.domain.report_rules import Held
-    from penguind.store.database import Database
+    from penguind.store.database import Database, Session
     from penguind.store.states import StateStore
     from penguind.store.trail import TrailStore
     from penguindome.reports import Report
@@ -104,21 +103,24 @@ class Ingest:
     async def run(self) -> None:
         """Store what waits, until cancelled; belongs in the program's task group."""
         try:
-            while True:
-                await self._work.wait()
-                batch = self._queue.take()
-                if not batch:
-                    self._work.clear()
-                    continue
-                try:
-                    await self._store(batch)
-                finally:
-                    # Only an end of the worker leaves some unanswered.
-                    for job in batch:
-                        job.resolve(busy("the server stops"))
+            await keep_on("taking reports in", self._turn)
         finally:
             self._closed = True
             for job in self._queue.drain():
+                job.resolve(busy("the server stops"))
+
+    async def _turn(self) -> None:
+        """Store one batch, or wait for work."""
+        await self._work.wait()
+        batch = self._queue.take()
+        if not batch:
+            self._work.clear()
+            return
+        try:
+            await self._store(batch)
+        finally:
+            # Only an end of the worker leaves some unanswered.
+            for job in batch:
                 job.resolve(busy("the server stops"))
 
     async def _store(self, batch: Sequence[Job]) -> None:
@@ -183,7 +185,7 @@ class Ingest:
             PenguinDomeError: the database refused the batch; nothing is stored.
         """
 
-        async def work(session: AsyncClientSession) -> dict[Job, Stored | PenguinDomeError | Step]:
+        async def work(session: Session) -> dict[Job, Stored | PenguinDomeError | Step]:
             outcomes = await self._outcomes(jobs, session)
             steps = [(job, step) for job, step in outcomes.items() if isinstance(step, Step)]
             if steps:
@@ -205,7 +207,7 @@ class Ingest:
         return device_ids
 
     async def _outcomes(
-        self, jobs: Sequence[Job], session: AsyncClientSession
+        self, jobs: Sequence[Job], session: Session
     ) -> dict[Job, Stored | PenguinDomeError | Step]:
         held = await self._states.read(
             [job.device_id for job in jobs], plugins=_names(jobs), session=session

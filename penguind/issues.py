@@ -14,7 +14,7 @@ from penguindome.display import printable
 from penguindome.errors import InvalidInput, LimitExceeded, NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from penguind.check_loader import CheckLoader
@@ -30,7 +30,8 @@ MAX_LISTED = 5000
 class IssueDesk:
     """Finds, opens and closes issues for operators.
 
-    `push` is told the ids of devices whose verdicts changed.
+    `push` is told the ids of devices whose verdicts changed; `audit` has devices judged soon, which
+    finds out whether what an operator closed will come back with the next report.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class IssueDesk:
         checks: CheckLoader,
         selector: DeviceSelector,
         push: Callable[[str], object],
+        audit: Callable[[Collection[str]], None],
     ) -> None:
         self._issues = issues
         self._devices = devices
         self._checks = checks
         self._selector = selector
         self._push = push
+        self._audit = audit
 
     async def get(self, issue_id: str) -> Issue | None:
         """Return an issue with evidence and timeline, None if there is none."""
@@ -131,8 +134,10 @@ class IssueDesk:
             one.closed(now=now, reason=reason, operator=operator) for one in found if one.open
         ]
         closed = await self._issues.close(closed)
-        for device_id in {one.device_id for one in closed}:
+        device_ids = {one.device_id for one in closed}
+        for device_id in device_ids:
             self._push(device_id)
+        self._audit(device_ids)
         return sorted((one.summarised() for one in closed), key=worst_first)
 
     def _words(self, name: str, severity: str) -> Check:

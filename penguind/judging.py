@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from penguind.domain.device import STATES
 from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue, reworded
 from penguind.domain.verdict import Judged, Verdict
-from penguind.store.database import database_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,13 +26,15 @@ class AuditOutcome:
     """What an audit did.
 
     `devices` counts those that were judged. `reworded` are open issues that took over the words of
-    a check that was edited.
+    a check that was edited. `withheld` are devices of which an issue will open with newer data,
+    because an operator closed it after the present ones came.
     """
 
     devices: int = 0
     opened: list[Issue] = field(default_factory=list)
     closed: list[Issue] = field(default_factory=list)
     reworded: list[Issue] = field(default_factory=list)
+    withheld: set[str] = field(default_factory=set)
 
     def add(self, other: AuditOutcome) -> None:
         """Take in the outcome of another batch."""
@@ -41,6 +42,7 @@ class AuditOutcome:
         self.opened += other.opened
         self.closed += other.closed
         self.reworded += other.reworded
+        self.withheld |= other.withheld
 
 
 class Judge:
@@ -62,8 +64,7 @@ class Judge:
 
     async def everybody(self) -> list[str]:
         """Return ids of active devices, and of others that still have open issues."""
-        with database_errors():
-            active = [one.device_id for one in await self._devices.find(states=["active"])]
+        active = [one.device_id for one in await self._devices.find(states=["active"])]
         return list(dict.fromkeys([*active, *sorted(await self._issues.devices_with_open())]))
 
     async def unseen(self) -> list[str]:
@@ -73,8 +74,7 @@ class Judge:
         """
         names = [one.name for one in self._checks.current.rules() if one.changes_unseen()]
         troubled = await self._issues.devices_with_open()
-        with database_errors():
-            ended = await self._devices.find(states=["pending", "revoked"], device_ids=troubled)
+        ended = await self._devices.find(states=["pending", "revoked"], device_ids=troubled)
         timed = await self._issues.devices_with_open(names)
         return sorted(timed.union(one.device_id for one in ended))
 
@@ -98,7 +98,8 @@ class Judge:
             rules = [one for one in checks.rules() if one.changes_unseen() or not unseen_only]
             judged = await self._queries.judge(rules, device_ids, now)
             standing = await self._issues.find_open(device_ids)
-            opened = await self._issues.insert(await self._to_open(checks, judged, standing, now))
+            wanted, withheld = await self._wanted(checks, judged, standing)
+            opened = await self._issues.insert(await self._made(wanted, judged, now))
             closed = await self._issues.close(await self._to_close(checks, judged, standing, now))
             ended = {one.issue_id for one in closed}
             changed = [
@@ -108,11 +109,15 @@ class Judge:
                 and (new := reworded(one, checks.get(one.name))) is not None
             ]
             await self._issues.reword(changed)
-        return AuditOutcome(len(judged), opened, closed, changed)
+        return AuditOutcome(len(judged), opened, closed, changed, withheld)
 
-    async def _to_open(
-        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue], now: datetime
-    ) -> list[Issue]:
+    async def _wanted(
+        self, checks: CheckSet, judged: Sequence[Judged], standing: Iterable[Issue]
+    ) -> tuple[dict[str, list[Check]], set[str]]:
+        """Return by device which checks' issues to open, and devices that an operator's word keeps.
+
+        The latter are those of which an operator closed an issue after the present data came.
+        """
         known = {(one.device_id, one.name) for one in standing}
         failing = [
             (one, name)
@@ -120,13 +125,24 @@ class Judge:
             for name, verdict in one.verdicts.items()
             if verdict is Verdict.FAIL and (one.device_id, name) not in known
         ]
-        if not failing:
-            return []
-        ended = await self._issues.manually_closed({one.device_id for one, _ in failing})
         wanted: dict[str, list[Check]] = {}
+        withheld: set[str] = set()
+        if not failing:
+            return wanted, withheld
+        ended = await self._issues.manually_closed({one.device_id for one, _ in failing})
         for one, name in failing:
             if may_open(one, ended.get((one.device_id, name))):
                 wanted.setdefault(one.device_id, []).append(checks.checks[name])
+            else:
+                withheld.add(one.device_id)
+        return wanted, withheld
+
+    async def _made(
+        self, wanted: Mapping[str, Sequence[Check]], judged: Sequence[Judged], now: datetime
+    ) -> list[Issue]:
+        """Return new issues with the values that their checks looked at."""
+        if not wanted:
+            return []
         evidence = await self._queries.evidence(wanted)
         return [
             opened_issue(
@@ -156,8 +172,7 @@ class Judge:
     async def _absences(self, device_ids: Iterable[str]) -> Mapping[str, str]:
         """Return why devices are not judged, by id."""
         ids = set(device_ids)
-        with database_errors():
-            found = await self._devices.find(states=STATES, device_ids=ids)
+        found = await self._devices.find(states=STATES, device_ids=ids)
         reasons = dict.fromkeys(ids, "the device was deleted")
         for device in found:
             reasons[device.device_id] = _ABSENCES[device.state]

@@ -16,7 +16,6 @@ from penguind.privileges import drop, service_user
 from penguind.setup_file import write_settings
 from penguind.setup_keys import adopt_certificate, make_authorities, make_server_certificate
 from penguind.store.all import open_stores
-from penguind.store.database import database_errors
 from penguindome.durable import make_private_dir, raise_for
 from penguindome.errors import InvalidInput
 from penguindome.ids import new_fleet_id
@@ -70,12 +69,11 @@ async def invite_first(
 ) -> list[str]:
     """Prepare the database and return the lines of the invitations."""
     async with console_database(settings) as database:
-        with database_errors():
-            stores = await open_stores(database, settings.server.fleet_id)
-            return [
-                await make_line(settings, stores, name, roles=ROLES, ttl=DEFAULT_TTL, clock=clock)
-                for name in await _uninvited(stores, names, say)
-            ]
+        stores = await open_stores(database, settings.server.fleet_id)
+        return [
+            await make_line(settings, stores, name, roles=ROLES, ttl=DEFAULT_TTL, clock=clock)
+            for name in await _uninvited(stores, names, say)
+        ]
 
 
 async def _uninvited(stores: Stores, names: Sequence[str], say: Say) -> list[str]:

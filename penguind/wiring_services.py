@@ -119,7 +119,7 @@ def main_services(
     return [
         _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
-        _served(device_pb2, device_pb2_grpc, "Device", _device(base)),
+        _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging)),
@@ -183,7 +183,7 @@ def _check(base: Base, judging: Judging) -> CheckService:
     return CheckService(checks=judging.checks, trial=trial, clock=base.clock)
 
 
-def _device(base: Base) -> DeviceService:
+def _device(base: Base, judging: Judging) -> DeviceService:
     stores = base.stores
     custody = Custody(
         devices=stores.devices,
@@ -195,6 +195,7 @@ def _device(base: Base) -> DeviceService:
             # Else the same request could bring a deleted device back.
             stores.tokens.forget_device,
         ],
+        audit=judging.auditor.request,
         clock=base.clock,
     )
     directory = Directory(
@@ -216,6 +217,7 @@ def _issue(base: Base, judging: Judging) -> IssueService:
         checks=judging.checks,
         selector=base.selector,
         push=judging.push,
+        audit=judging.auditor.request,
     )
     return IssueService(
         desk=desk, auditor=judging.auditor, selector=base.selector, clock=base.clock

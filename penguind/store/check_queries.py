@@ -16,7 +16,7 @@ from penguind.domain.evidence import Evidence, gather
 from penguind.domain.paths import DEVICE_FIELDS, plugin_of
 from penguind.domain.query import Query, resolve
 from penguind.domain.verdict import Judged, Matches, Verdict, verdict_of
-from penguind.store.database import Database, Document, database_errors
+from penguind.store.translation import translated
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from penguind.domain.check import Check
+    from penguind.store.database import Database, Document
 
 log = logger("checks")
 
@@ -49,6 +50,7 @@ class _Found:
                 self.matches.setdefault(facet, set()).update(row["_id"] for row in rows)
 
 
+@translated
 class CheckQueries:
     """The checks' view of devices."""
 
@@ -70,9 +72,8 @@ class CheckQueries:
         """
         rules = [one for one in checks if one.fails is not None]
         found = _Found()
-        with database_errors():
-            for start in range(0, max(1, len(rules)), CHECKS_AT_ONCE):
-                await self._run(rules[start : start + CHECKS_AT_ONCE], device_ids, now, found)
+        for start in range(0, max(1, len(rules)), CHECKS_AT_ONCE):
+            await self._run(rules[start : start + CHECKS_AT_ONCE], device_ids, now, found)
         return [_judged(device, rules, found) for device in found.devices.values()]
 
     async def evidence(
@@ -86,14 +87,13 @@ class CheckQueries:
         checks = {check.name: check for group in wanted.values() for check in group}
         pipeline = [*_devices(sorted(wanted)), {"$project": _projection(checks.values())}]
         found: dict[tuple[str, str], Evidence] = {}
-        with database_errors():
-            cursor = await self._states.aggregate(pipeline, maxTimeMS=_MAX_MILLISECONDS)
-            async for document in cursor:
-                for check in wanted[document["_id"]]:
-                    values = gather(document, check.paths())
-                    found[document["_id"], check.name] = {
-                        path: unescape_value(value) for path, value in values.items()
-                    }
+        cursor = await self._states.aggregate(pipeline, maxTimeMS=_MAX_MILLISECONDS)
+        async for document in cursor:
+            for check in wanted[document["_id"]]:
+                values = gather(document, check.paths())
+                found[document["_id"], check.name] = {
+                    path: unescape_value(value) for path, value in values.items()
+                }
         return found
 
     async def _run(

@@ -1,4 +1,4 @@
-"""Open the database with our guarantees, and turn its failures into our errors.
+"""Open the database with our guarantees.
 
 Whatever a URI says, writes are acknowledged by a journaled majority and reads see only what a
 majority holds: an acknowledged report must survive the loss of any one machine.
@@ -6,48 +6,32 @@ majority holds: an acknowledged report must survive the loss of any one machine.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pymongo
 from bson.codec_options import CodecOptions
-from bson.errors import BSONError
 from pymongo import AsyncMongoClient, ReadPreference
-from pymongo.errors import (
-    AutoReconnect,
-    BulkWriteError,
-    ConfigurationError,
-    ConnectionFailure,
-    DocumentTooLarge,
-    ExecutionTimeout,
-    InvalidOperation,
-    OperationFailure,
-    PyMongoError,
-    WTimeoutError,
-)
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import ConfigurationError
 
-from penguindome.errors import InternalError, InvalidInput, PreconditionFailed, Unavailable
+from penguind.store.translation import database_errors
+from penguindome.errors import InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from pymongo.asynchronous.client_session import AsyncClientSession
     from pymongo.asynchronous.database import AsyncDatabase
 
 Document = dict[str, Any]
+Session = AsyncClientSession
 Result = TypeVar("Result")
 
 # MongoDB 6.0: https://github.com/mongodb/specifications, wire version table.
 _OLDEST_WIRE_VERSION = 17
-_RETRY_AFTER_SECONDS = 10
 _SELECTION_MILLISECONDS = 30_000
 _SOCKET_MILLISECONDS = 60_000
-_AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
-_TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
-_DUPLICATE_CODE = 11000
-_AUTHENTICATION_CODES = frozenset({13, 18})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +51,7 @@ class Database:
         await self.client.close()
 
     async def transaction(
-        self, work: Callable[[AsyncClientSession], Awaitable[Result]], *, seconds: float
+        self, work: Callable[[Session], Awaitable[Result]], *, seconds: float
     ) -> Result:
         """Run `work` in a transaction, again from the start after a transient error.
 
@@ -93,6 +77,7 @@ async def open_database(
     tls_ca: Path | None = None,
     replica_set: str = "",
     selection_milliseconds: int = _SELECTION_MILLISECONDS,
+    socket_milliseconds: int = _SOCKET_MILLISECONDS,
 ) -> Database:
     """Connect, and refuse a server that cannot keep our promises.
 
@@ -104,6 +89,8 @@ async def open_database(
         tls_ca: the authority of the server's certificate, which switches TLS on.
         replica_set: its name; empty for what the URI says.
         selection_milliseconds: how long to look for a primary.
+        socket_milliseconds: how long to wait for an answer; a server that hangs shall look like one
+            that is away.
 
     Raises:
         InvalidInput: the URI is none.
@@ -115,7 +102,8 @@ async def open_database(
         options |= {"tls": True, "tlsCAFile": str(tls_ca)}
     if replica_set:
         options["replicaSet"] = replica_set
-    client = _client(uri, serverSelectionTimeoutMS=selection_milliseconds, **options)
+    options["serverSelectionTimeoutMS"] = selection_milliseconds
+    client = _client(uri, socketTimeoutMS=socket_milliseconds, **options)
     try:
         with database_errors():
             _check_server(await client.admin.command("hello"))
@@ -144,8 +132,6 @@ def _client(uri: str, **options: Any) -> AsyncMongoClient[Document]:
             retryReads=True,
             tz_aware=True,
             uuidRepresentation="standard",
-            # A server that hangs shall look like one that is away.
-            socketTimeoutMS=_SOCKET_MILLISECONDS,
             **options,
         )
     except (ConfigurationError, ValueError, TypeError, OSError) as error:
@@ -154,64 +140,6 @@ def _client(uri: str, **options: Any) -> AsyncMongoClient[Document]:
             subject="database.uri",
             remedy="mongodb://HOST[:PORT],…/?replicaSet=NAME",
         ) from None
-
-
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours.
-
-    Raises:
-        Unavailable: the database is away, or elects a primary.
-        InvalidInput: a document is too large, holds what BSON cannot, or takes an id twice.
-        PreconditionFailed: our login is refused.
-        InternalError: anything else, which is a bug of ours.
-    """
-    try:
-        yield
-    except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:
-        raise InvalidInput(f"the database cannot hold this: {error}"[:300]) from error
-    except PyMongoError as error:
-        raise _translated(error) from error
-
-
-def _translated(error: PyMongoError) -> Unavailable | InvalidInput | PreconditionFailed | Exception:
-    code = _code(error)
-    if code in _AUTHENTICATION_CODES:
-        return PreconditionFailed(
-            "the database refuses our login",
-            subject="database",
-            remedy="check database.username, database.password_file and the user's roles",
-        )
-    if code == _DUPLICATE_CODE:
-        return InvalidInput("this was stored before under the same id", code="used-id")
-    if code in _TOO_LARGE_CODES:
-        return InvalidInput("this is too large for the database")
-    # A client that is closing answers InvalidOperation; a moment later somebody else serves.
-    if _is_away(error) or isinstance(error, InvalidOperation):
-        return Unavailable(
-            "the database does not answer",
-            subject="database",
-            remedy="try again; if it stays away, look at the server's log",
-            retry_after_seconds=_RETRY_AFTER_SECONDS,
-        )
-    return InternalError(f"the database refused an operation: {error}"[:500])
-
-
-def _is_away(error: PyMongoError) -> bool:
-    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
-    return (
-        isinstance(error, _AWAY)
-        or error.timeout
-        or any(error.has_error_label(label) for label in labels)
-    )
-
-
-def _code(error: PyMongoError) -> int | None:
-    if isinstance(error, BulkWriteError):
-        failures = (error.details or {}).get("writeErrors") or [{}]
-        code = failures[0].get("code")
-        return code if isinstance(code, int) else None
-    return error.code if isinstance(error, OperationFailure) else None
 
 
 def _check_server(hello: Mapping[str, Any]) -> None:

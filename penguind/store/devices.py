@@ -9,6 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from penguind.domain.device import Approval, Device, DeviceState
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _SERIALS_KEPT = 16
 
 
+@translated
 class DeviceStore:
     """Devices by id."""
 

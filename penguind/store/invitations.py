@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penguind.domain.operator import OperatorInvitation
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _WRONG_SECRETS_ALLOWED = 5
 
 
+@translated
 class InvitationStore:
     """Invitations by id."""
 

@@ -9,11 +9,13 @@ from pymongo.errors import BulkWriteError
 
 from penguind.domain.escaping import escape_value, unescape_value
 from penguind.domain.issue import Issue, TimelineEvent
-from penguind.store.database import Database, database_errors
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+
+    from penguind.store.database import Database
 
 Pair = tuple[str, str]
 
@@ -23,6 +25,7 @@ _LIST_LIMIT = 5000
 _SUMMARY = {"timeline": 0, "evidence": 0}
 
 
+@translated
 class IssueStore:
     """Issues by id."""
 
@@ -31,28 +34,26 @@ class IssueStore:
 
     async def prepare(self) -> None:
         """Create the indexes."""
-        with database_errors():
-            await self._issues.create_index(
-                [("device_id", 1), ("name", 1)],
-                name="one_open",
-                unique=True,
-                partialFilterExpression={"state": "open"},
-            )
-            await self._issues.create_index([("device_id", 1), ("closed_time", -1)])
-            await self._issues.create_index([("state", 1), ("name", 1)])
+        await self._issues.create_index(
+            [("device_id", 1), ("name", 1)],
+            name="one_open",
+            unique=True,
+            partialFilterExpression={"state": "open"},
+        )
+        await self._issues.create_index([("device_id", 1), ("closed_time", -1)])
+        await self._issues.create_index([("state", 1), ("name", 1)])
 
     async def insert(self, issues: Sequence[Issue]) -> list[Issue]:
         """Store new open issues; returns those that were not open already."""
         if not issues:
             return []
         refused: set[int] = set()
-        with database_errors():
-            try:
-                await self._issues.bulk_write(
-                    [InsertOne(_document(one)) for one in issues], ordered=False
-                )
-            except BulkWriteError as error:
-                refused = _duplicates(error)
+        try:
+            await self._issues.bulk_write(
+                [InsertOne(_document(one)) for one in issues], ordered=False
+            )
+        except BulkWriteError as error:
+            refused = _duplicates(error)
         return [one for number, one in enumerate(issues) if number not in refused]
 
     async def close(self, issues: Sequence[Issue]) -> list[Issue]:
@@ -62,13 +63,12 @@ class IssueStore:
         writes = [
             UpdateOne({"_id": one.issue_id, "state": "open"}, _closing(one)) for one in issues
         ]
-        with database_errors():
-            result = await self._issues.bulk_write(writes, ordered=False)
-            if result.matched_count == len(issues):
-                return list(issues)
-            found = await self._issues.find(
-                {"_id": {"$in": [one.issue_id for one in issues]}}
-            ).to_list()
+        result = await self._issues.bulk_write(writes, ordered=False)
+        if result.matched_count == len(issues):
+            return list(issues)
+        found = await self._issues.find(
+            {"_id": {"$in": [one.issue_id for one in issues]}}
+        ).to_list()
         stored = {one.issue_id: one for one in map(_issue, found)}
         return [one for one in issues if _is_ours(one, stored.get(one.issue_id))]
 
@@ -89,19 +89,16 @@ class IssueStore:
             for one in issues
         ]
         if writes:
-            with database_errors():
-                await self._issues.bulk_write(writes, ordered=False)
+            await self._issues.bulk_write(writes, ordered=False)
 
     async def get(self, issue_id: str) -> Issue | None:
         """Return the issue with evidence and timeline, or None."""
-        with database_errors():
-            found = await self._issues.find_one({"_id": issue_id})
+        found = await self._issues.find_one({"_id": issue_id})
         return None if found is None else _issue(found)
 
     async def get_many(self, issue_ids: Collection[str]) -> list[Issue]:
         """Return the issues that exist among the ids, complete."""
-        with database_errors():
-            found = await self._issues.find({"_id": {"$in": sorted(issue_ids)}}).to_list()
+        found = await self._issues.find({"_id": {"$in": sorted(issue_ids)}}).to_list()
         return [_issue(one) for one in found]
 
     async def find_open(
@@ -113,8 +110,7 @@ class IssueStore:
             query["device_id"] = {"$in": sorted(device_ids)}
         if name is not None:
             query["name"] = name
-        with database_errors():
-            found = await self._issues.find(query, _SUMMARY).to_list()
+        found = await self._issues.find(query, _SUMMARY).to_list()
         return [_issue(one) for one in found]
 
     async def find_closed(self, device_ids: Collection[str] | None = None) -> list[Issue]:
@@ -122,9 +118,8 @@ class IssueStore:
         query: dict[str, Any] = {"state": "closed"}
         if device_ids is not None:
             query["device_id"] = {"$in": sorted(device_ids)}
-        with database_errors():
-            cursor = self._issues.find(query, _SUMMARY).sort("closed_time", -1).limit(_LIST_LIMIT)
-            return [_issue(one) async for one in cursor]
+        cursor = self._issues.find(query, _SUMMARY).sort("closed_time", -1).limit(_LIST_LIMIT)
+        return [_issue(one) async for one in cursor]
 
     async def open_names(self, device_ids: Collection[str] | None = None) -> dict[str, list[str]]:
         """Return the sorted names of open issues by device id."""
@@ -132,25 +127,22 @@ class IssueStore:
         if device_ids is not None:
             match["device_id"] = {"$in": sorted(device_ids)}
         group = {"_id": "$device_id", "names": {"$push": "$name"}}
-        with database_errors():
-            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
-            return {one["_id"]: sorted(one["names"]) async for one in cursor}
+        cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+        return {one["_id"]: sorted(one["names"]) async for one in cursor}
 
     async def devices_with_all(self, names: Collection[str]) -> set[str]:
         """Return ids of devices that have an open issue of each name."""
         match = {"state": "open", "name": {"$in": sorted(names)}}
         group = {"_id": "$device_id", "names": {"$addToSet": "$name"}}
-        with database_errors():
-            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
-            return {one["_id"] async for one in cursor if len(one["names"]) == len(set(names))}
+        cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+        return {one["_id"] async for one in cursor if len(one["names"]) == len(set(names))}
 
     async def devices_with_open(self, names: Collection[str] | None = None) -> set[str]:
         """Return ids of all devices that have an open issue of any of the names; None means all."""
         query: dict[str, Any] = {"state": "open"}
         if names is not None:
             query["name"] = {"$in": sorted(names)}
-        with database_errors():
-            return set(await self._issues.distinct("device_id", query))
+        return set(await self._issues.distinct("device_id", query))
 
     async def manually_closed(self, device_ids: Collection[str]) -> dict[Pair, datetime]:
         """Return when an operator last closed an issue, by device id and name."""
@@ -163,16 +155,12 @@ class IssueStore:
             "_id": {"device_id": "$device_id", "name": "$name"},
             "time": {"$max": "$closed_time"},
         }
-        with database_errors():
-            cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
-            return {
-                (one["_id"]["device_id"], one["_id"]["name"]): one["time"] async for one in cursor
-            }
+        cursor = await self._issues.aggregate([{"$match": match}, {"$group": group}])
+        return {(one["_id"]["device_id"], one["_id"]["name"]): one["time"] async for one in cursor}
 
     async def delete_of_device(self, device_id: str) -> int:
         """Remove all issues of a device; returns how many there were."""
-        with database_errors():
-            result = await self._issues.delete_many({"device_id": device_id})
+        result = await self._issues.delete_many({"device_id": device_id})
         return result.deleted_count
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.errors import DuplicateKeyError
 
 from penguind.domain.ledger import LedgerRow
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class LedgerStore:
     """Rows by number."""
 

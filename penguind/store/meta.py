@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penguind.store.translation import translated
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class MetaStore:
     """One document that binds the database to a fleet."""
 

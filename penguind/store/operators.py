@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penguind.domain.operator import Operator
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class OperatorStore:
     """Operators by name."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penguind.store.translation import database_errors, translated
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class Overview:
     """Counts and newest times."""
 
@@ -39,5 +42,6 @@ class Overview:
 
 async def server_version(database: Database) -> str:
     """Return the version of the database server."""
-    facts = await database.client.server_info()
+    with database_errors():
+        facts = await database.client.server_info()
     return str(facts.get("version", "unknown"))

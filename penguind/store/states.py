@@ -12,16 +12,14 @@ from pymongo.errors import CollectionInvalid
 
 from penguind.domain.escaping import unescape_value
 from penguind.domain.report_rules import Held, HeldOutput
-from penguind.store.database import database_errors
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from pymongo.asynchronous.client_session import AsyncClientSession
-
     from penguind.domain.report_rules import Step
-    from penguind.store.database import Database, Document
+    from penguind.store.database import Database, Document, Session
 
 RECENT_REPORT_IDS = 64
 _HEAD = {"outputs": 1, "report.state_hash": 1, "recent_report_ids": 1, "following": 1, "first": 1}
@@ -65,6 +63,7 @@ class Snapshot:
     values: Mapping[str, Any]
 
 
+@translated
 class StateStore:
     """Documents `{_id, plugins, outputs, report, recent_report_ids, following, first}`."""
 
@@ -88,24 +87,20 @@ class StateStore:
             "following": [],
             "first": False,
         }
-        with database_errors():
-            await self._states.update_one({"_id": device_id}, {"$setOnInsert": empty}, upsert=True)
+        await self._states.update_one({"_id": device_id}, {"$setOnInsert": empty}, upsert=True)
 
     async def delete(self, device_id: str) -> None:
         """Forget a device's state."""
-        with database_errors():
-            await self._states.delete_one({"_id": device_id})
+        await self._states.delete_one({"_id": device_id})
 
     async def state_hash(self, device_id: str) -> bytes:
         """Return the hash of what is held; empty if nothing is."""
-        with database_errors():
-            found = await self._states.find_one({"_id": device_id}, {"report.state_hash": 1})
+        found = await self._states.find_one({"_id": device_id}, {"report.state_hash": 1})
         return bytes(found["report"]["state_hash"]) if found is not None else b""
 
     async def snapshot(self, device_id: str) -> Snapshot | None:
         """Return all that is held of a device."""
-        with database_errors():
-            found = await self._states.find_one({"_id": device_id})
+        found = await self._states.find_one({"_id": device_id})
         if found is None:
             return None
         outputs = sorted(map(_output_from, found["outputs"]), key=lambda output: output.name)
@@ -122,7 +117,7 @@ class StateStore:
         device_ids: Collection[str],
         *,
         plugins: Collection[str] | None,
-        session: AsyncClientSession,
+        session: Session,
     ) -> dict[str, Held]:
         """Return what is held, by device.
 
@@ -153,13 +148,11 @@ class StateStore:
             )
             for arrival in arrivals
         ]
-        with database_errors(), pymongo.timeout(seconds):
+        with pymongo.timeout(seconds):
             done = await self._states.bulk_write(updates, ordered=False)
         return done.matched_count == len(arrivals)
 
-    async def apply(
-        self, steps: Sequence[tuple[Arrival, Step]], *, session: AsyncClientSession
-    ) -> None:
+    async def apply(self, steps: Sequence[tuple[Arrival, Step]], *, session: Session) -> None:
         """Write what reports change."""
         updates = [
             UpdateOne({"_id": arrival.device_id}, _update(arrival, step)) for arrival, step in steps

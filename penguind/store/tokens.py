@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penguind.domain.token import WRONG_SECRETS_ALLOWED, Token
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class TokenStore:
     """Tokens by id. `redemptions` remembers which request got which device id."""
 

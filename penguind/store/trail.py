@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ASCENDING, DESCENDING
 
 from penguind.domain.diff import ChangeType
+from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from pymongo.asynchronous.client_session import AsyncClientSession
-
     from penguind.domain.diff import Change
-    from penguind.store.database import Database, Document
+    from penguind.store.database import Database, Document, Session
 
 
+@translated
 class TrailStore:
     """Entries `{_id, device_id, hostname, received_time, collected_time, type, key, old?, new?}`.
 
@@ -34,9 +34,7 @@ class TrailStore:
             [("device_id", ASCENDING), ("received_time", DESCENDING), ("_id", DESCENDING)]
         )
 
-    async def append(
-        self, entries: Sequence[Document], *, session: AsyncClientSession | None = None
-    ) -> None:
+    async def append(self, entries: Sequence[Document], *, session: Session | None = None) -> None:
         """Add entries made by `trail_entries`; repeating an id is refused by the database."""
         if entries:
             await self._entries.insert_many(entries, ordered=True, session=session)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penguind.domain.escaping import unescape_value
-from penguind.store.database import Database, Document, database_errors
+from penguind.store.translation import database_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
     from datetime import datetime
+
+    from penguind.store.database import Database, Document
 
 _MAX_MILLISECONDS = 20_000
 # The last character there is: a range up to it holds every key with the prefix.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import DuplicateKeyError
 
+from penguind.store.translation import translated
 from penguindome.envelope import Envelope
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database
 
 
+@translated
 class TrustStore:
     """Signed trust documents by version."""
 

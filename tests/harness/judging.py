@@ -57,6 +57,7 @@ class Judging:
             checks=self.checks,
             selector=self.selector,
             push=self.pushed.append,
+            audit=self.auditor.request,
         )
 
     def clock(self) -> datetime:

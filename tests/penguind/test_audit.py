@@ -198,38 +198,6 @@ def test_clock_that_is_set_back_does_not_stop_the_schedule(mongo_uri):
     asyncio.run(run())
 
 
-def test_silence_ends_with_an_unchanged_report_within_a_minute(mongo_uri):
-    async def run() -> None:
-        async with judging(mongo_uri) as bench:
-            await bench.add("d-one", OFF)
-            await bench.auditor._turn()
-            bench.passes(hours=30)
-            await bench.auditor._turn()
-            assert await bench.open_names("d-one") == [NAME, "not-reporting"]
-            bench.passes(minutes=1)
-            await bench.report("d-one", OFF)
-            # An event about another device wakes the worker; nobody announces this one's report.
-            await bench.auditor.changed(["d-none"])
-            await bench.auditor._turn()
-            assert await bench.open_names("d-one") == [NAME]
-
-    asyncio.run(run())
-
-
-def test_revoked_device_loses_its_issues_within_a_minute(mongo_uri):
-    async def run() -> None:
-        async with judging(mongo_uri) as bench:
-            await bench.add("d-one", OFF)
-            await bench.auditor._turn()
-            await bench.devices.revoke("d-one", "lost", bench.now)
-            bench.passes(minutes=1)
-            await bench.auditor.changed(["d-none"])
-            await bench.auditor._turn()
-            assert await bench.open_names("d-one") == []
-
-    asyncio.run(run())
-
-
 def test_check_that_the_database_cannot_run_spoils_no_other(mongo_uri, monkeypatch):
     async def run() -> None:
         async with judging(mongo_uri) as bench:
