@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from penguind.domain.device import Device
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from penguind.authority import Authority
+    from penguind.authority import Authority, Issued
     from penguind.identities import Identities
     from penguind.ledger import Ledger
     from penguind.nonces import Nonces
@@ -150,14 +151,25 @@ class Enrollment:
             await self._ledger.append("server", "token.freeze", token.token_id, {})
 
     async def _admitted(self, device: Device, now: datetime) -> Outcome:
-        """Store the device if it is new, and answer from what is stored."""
+        """Store the device if it is new, else answer from what is stored."""
         await self._states.create(device.device_id, now)
-        if await self._devices.insert(device):
-            actor, label = f"token/{device.token_id}", f"device.{_VERBS[device.state]}"
-            details = {"hostname": device.hostname, "key_fingerprint": device.fingerprint}
-            await self._ledger.append(actor, label, device.device_id, details)
-            log.info("Device {} ({}) is {}", device.device_id, device.hostname, device.state)
-        stored = await self._devices.get(device.device_id)
+        outcome = waiting(device, now)
+        if device.state == "active":
+            issued = self._issue(device, now)
+            device = replace(
+                device, serials=(issued.serial,), certificate_expires_time=issued.expires_time
+            )
+            outcome = Outcome("active", device.device_id, issued.certificate)
+        if not await self._devices.insert(device):
+            return await self._known(device.device_id, now)
+        actor, label = f"token/{device.token_id}", f"device.{_VERBS[device.state]}"
+        details = {"hostname": device.hostname, "key_fingerprint": device.fingerprint}
+        await self._ledger.append(actor, label, device.device_id, details)
+        log.info("Device {} ({}) is {}", device.device_id, device.hostname, device.state)
+        return outcome
+
+    async def _known(self, device_id: str, now: datetime) -> Outcome:
+        stored = await self._devices.get(device_id)
         if stored is None:
             raise PreconditionFailed("the device was deleted meanwhile", code="deleted")
         return await self._standing(stored, now)
@@ -167,12 +179,15 @@ class Enrollment:
             return waiting(device, now)
         if device.state == "revoked":
             return Outcome("rejected", device.device_id)
-        issued = self._authority.issue("device", device.device_id, device.spki, now)
+        issued = self._issue(device, now)
         await self._devices.add_certificate(
             device.device_id, issued.serial, issued.expires_time, None
         )
         self._identities.forget("device", device.device_id)
         return Outcome("active", device.device_id, issued.certificate, device.approval)
+
+    def _issue(self, device: Device, now: datetime) -> Issued:
+        return self._authority.issue("device", device.device_id, device.spki, now)
 
 
 _VERBS = {"active": "enroll", "pending": "apply"}

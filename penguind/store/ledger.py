@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from penguind.domain.ledger import LedgerRow
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from penguind.store.database import Database
+
+_DUPLICATE_KEY = 11000
 
 
 @translated
@@ -25,15 +27,17 @@ class LedgerStore:
     async def prepare(self) -> None:
         """Nothing to index: rows are looked up by number."""
 
-    async def insert(self, row: LedgerRow) -> bool:
-        """Store a row; False if its number is taken."""
-        document = {name: getattr(row, name) for name in LedgerRow.__slots__}
-        document["_id"] = document.pop("number")
+    async def insert(self, rows: Sequence[LedgerRow]) -> int:
+        """Store rows in order, up to one whose number is taken; returns how many were stored."""
         try:
-            await self._rows.insert_one(document)
-        except DuplicateKeyError:
-            return False
-        return True
+            await self._rows.insert_many([_document(row) for row in rows])
+        except BulkWriteError as error:
+            details = error.details or {}
+            (failure,) = details.get("writeErrors") or [{}]
+            if failure.get("code") != _DUPLICATE_KEY or details.get("writeConcernErrors"):
+                raise
+            return int(failure["index"])
+        return len(rows)
 
     async def head(self) -> LedgerRow | None:
         """Return the newest row, or None."""
@@ -44,6 +48,12 @@ class LedgerStore:
         """Return rows after a number, oldest first."""
         cursor = self._rows.find({"_id": {"$gt": number}}).sort("_id", 1).limit(limit)
         return [_row(found) async for found in cursor]
+
+
+def _document(row: LedgerRow) -> dict[str, Any]:
+    document = {name: getattr(row, name) for name in LedgerRow.__slots__}
+    document["_id"] = document.pop("number")
+    return document
 
 
 def _row(found: Mapping[str, Any]) -> LedgerRow:

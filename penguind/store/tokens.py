@@ -67,9 +67,6 @@ class TokenStore:
         One conditional update decides among parallel requests. The same request again gets the
         device id that it got first, and takes no second use.
         """
-        known = await self._reserved(token_id, csr_hash)
-        if known is not None:
-            return known
         found = await self._tokens.find_one_and_update(
             {
                 "_id": token_id,
