@@ -2,11 +2,15 @@
 
 Version 1 stands for itself, and only while there is none; every later version follows the root
 rule, by the signatures that the version before and its own demand.
+
+The newest version is looked up again after two seconds, so that several server processes agree
+soon; this process knows its own at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penguindome import trust as rules
@@ -15,13 +19,14 @@ from penguindome.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from penguind.store.trust import TrustStore
     from penguindome.envelope import Envelope
     from penguindome.trust import TrustDocument
 
 log = logger("penguind.trust")
+
+_FRESH = timedelta(seconds=2)
 
 
 class Trust:
@@ -39,13 +44,20 @@ class Trust:
         self._clock = clock
         self._published = published
         self._current: TrustDocument | None = None
+        self._looked_time: datetime | None = None
 
     async def current(self) -> TrustDocument | None:
         """Return the newest version, None before the first operator made one."""
+        now = self._clock()
+        if self._looked_time is None or not now - _FRESH <= self._looked_time <= now:
+            await self._look()
+            self._looked_time = now
+        return self._current
+
+    async def _look(self) -> None:
         newest = await self._store.after(self._current.version if self._current else 0)
         if newest:
             self._current = rules.from_payload(newest[-1][1].payload)
-        return self._current
 
     async def required(self) -> TrustDocument:
         """Return the newest version.
@@ -79,7 +91,8 @@ class Trust:
             AlreadyExists: the version exists.
         """
         now = self._clock()
-        current = await self.current()
+        await self._look()
+        current = self._current
         document = await asyncio.to_thread(_checked, current, envelope, now)
         if document.fleet != self._fleet:
             raise Forbidden("the trust document is another fleet's", code="other-fleet")
