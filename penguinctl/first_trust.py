@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penguinctl import signing, wire
-from penguinctl.trust_store import DRAFT, TrustStore, decode, encode, fetch, opened, refused
+from penguinctl import signing
+from penguinctl.trust_store import (
+    DRAFT,
+    TrustStore,
+    decode,
+    encode,
+    fetch,
+    opened,
+    publish,
+    refused,
+)
 from penguindome import certs, trust
 from penguindome.errors import Forbidden, InvalidInput, PreconditionFailed
 
@@ -80,14 +89,7 @@ class FirstTrust:
         """
         envelope = self._draft() or self._signed(key, server_names)
         self._folder.write(DRAFT, encode(envelope))
-        document = wire.envelope_pb2.TrustDocument(
-            version=1,
-            envelope=wire.envelope_pb2.Envelope(
-                kind=envelope.kind, payload=envelope.payload, signatures=envelope.signatures
-            ),
-        )
-        request = wire.trust_pb2.PublishTrustRequest(document=document)
-        self._session.call("trust.PublishTrust", request)
+        publish(self._session, 1, envelope)
         self.store.keep(1, envelope)
         self._folder.remove(DRAFT)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penguinctl import trust_renewal
 from penguinctl.trust_store import TrustStore
 from penguindome import certs, durable
 from penguindome.tokens import EnrollmentToken, encode_token
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 def pinned_trust_hash(app: App) -> bytes:
     """Return the hash that a token pins, after a look for newer trust documents.
 
+    The operator is told if the document ends soon.
+
     Raises:
         PreconditionFailed: This operator holds no trust document yet.
         NotVerified: The server's documents do not continue ours.
     """
     store = TrustStore(app.folder, app.profile.fleet)
     store.refresh(app.session, app.now)
+    trust_renewal.warn(store.current(), app.now)
     return store.pin()
 
 

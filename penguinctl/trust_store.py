@@ -99,6 +99,17 @@ def fetch(session: Session) -> list[envelope_pb2.TrustDocument]:
     return sorted(response.documents, key=lambda item: item.version)
 
 
+def publish(session: Session, version: int, envelope: Envelope) -> None:
+    """Hand a signed version to the server, which checks it as a device would."""
+    document = wire.envelope_pb2.TrustDocument(
+        version=version,
+        envelope=wire.envelope_pb2.Envelope(
+            kind=envelope.kind, payload=envelope.payload, signatures=envelope.signatures
+        ),
+    )
+    session.call("trust.PublishTrust", wire.trust_pb2.PublishTrustRequest(document=document))
+
+
 def opened(document: envelope_pb2.TrustDocument) -> Envelope:
     """Return a document's envelope as ours."""
     envelope = document.envelope

@@ -74,6 +74,15 @@ class Trust:
             )
         return document
 
+    def problems(self, now: datetime) -> list[str]:
+        """Return what is not well with the newest document that was read, a sentence each."""
+        document = self._current
+        if document is None or document.expires_time - now >= rules.RENEW_BEFORE:
+            return []
+        verb = "ended" if document.expires_time <= now else "ends"
+        end = f"{document.expires_time:%Y-%m-%d}"
+        return [f"The trust document {verb} on {end}; renew it with penguinctl trust renew."]
+
     async def chain(self, after: int) -> list[tuple[int, Envelope]]:
         """Return versions and signed documents after a version, oldest first."""
         return await self._store.after(after)

@@ -94,6 +94,8 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
     certificate = CertificateSource(settings.listen.certificate, settings.listen.key, clock)
     problems.add(certificate.problems)
     problems.add(lambda: authority.problems(clock()))
+    trust = Trust(stores.trust, fleet, clock, [announce])
+    problems.add(lambda: trust.problems(clock()))
     return Base(
         settings=settings,
         database=database,
@@ -103,7 +105,7 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
         identities=Identities(stores.devices, stores.operators, clock),
         ledger=Ledger(stores.ledger, clock),
         presence=presence,
-        trust=Trust(stores.trust, fleet, clock, [announce]),
+        trust=trust,
         problems=problems,
         certificate=certificate,
         nonces=Nonces(),

@@ -159,7 +159,11 @@ def open_envelope(
 
 def _check_times(payload: Payload, trust: TrustDocument, now: datetime) -> None:
     if now >= trust.expires_time:
-        _refuse("trust-expired", "the trust document has expired, so nothing is obeyed")
+        _refuse(
+            "trust-expired",
+            "the trust document has expired, so nothing is obeyed",
+            remedy="A root operator renews it with penguinctl trust renew",
+        )
     if now < max(payload.not_before_time, payload.issued_time) - CLOCK_TOLERANCE:
         _refuse("not-yet-valid", "its time has not come, or this clock is behind")
     if now >= payload.expires_time:
@@ -168,5 +172,5 @@ def _check_times(payload: Payload, trust: TrustDocument, now: datetime) -> None:
         _refuse("voided", "it was voided by a newer trust document")
 
 
-def _refuse(code: str, reason: str) -> NoReturn:
-    raise Forbidden(f"the envelope is refused: {reason}", code=code)
+def _refuse(code: str, reason: str, *, remedy: str = "") -> NoReturn:
+    raise Forbidden(f"the envelope is refused: {reason}", code=code, remedy=remedy)

@@ -9,6 +9,7 @@ Source: https://theupdateframework.github.io/specification/v1.0.33 §5.3.
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,12 +40,15 @@ __all__ = [
     "document_hash",
     "first_version",
     "from_payload",
+    "renewed",
     "replay",
     "to_payload",
 ]
 
 KIND = "trust"
 LIFETIME = timedelta(days=365)
+# Operators are told this long before; each may be away for some weeks.
+RENEW_BEFORE = timedelta(days=60)
 # A clock further behind than this cannot judge what it is shown.
 FUTURE_TOLERANCE = timedelta(days=1)
 
@@ -74,6 +78,17 @@ def first_version(
         server_names=tuple(server_names),
         secret_keys=(),
         ticket_floor_time=issued,
+    )
+
+
+def renewed(current: TrustDocument, now: datetime) -> TrustDocument:
+    """Return the next version: the same in everything but its number and its times."""
+    issued = max(now.replace(microsecond=0), current.issued_time)
+    return replace(
+        current,
+        version=current.version + 1,
+        issued_time=issued,
+        expires_time=issued + LIFETIME,
     )
 
 

@@ -133,6 +133,16 @@ def passphrase(tmp_path):
     return path
 
 
+def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, passphrase):
+    assert both(alice, "trust", "show")["version"] == 1
+    assert "1 of alice" in alice.run("trust", "show")
+    renewed = both(alice, "trust", "renew", "--passphrase-file", passphrase)
+    assert renewed["version"] == 3
+    assert both(alice, "trust", "show") == renewed
+    newest = agent.folder / "state" / "trust" / "3.json"
+    wait_until(newest.exists, 30, "the device did not fetch the new trust document")
+
+
 def test_devices_come_and_go(fleet, alice, passphrase):
     token = alice.token("--uses", "2", "--approve")
     for spelling in ("-o", "--output"):

@@ -8,7 +8,16 @@ import pytest
 from penguindome.envelope import Envelope, make_payload
 from penguindome.ids import new_ulid
 from penguindome.times import utc_now
-from penguindome.v1 import agent_pb2, device_pb2, envelope_pb2, trust_pb2, trust_pb2_grpc
+from penguindome.trust import renewed
+from penguindome.v1 import (
+    agent_pb2,
+    device_pb2,
+    envelope_pb2,
+    server_pb2,
+    server_pb2_grpc,
+    trust_pb2,
+    trust_pb2_grpc,
+)
 from penguindome.v1 import bootstrap_pb2 as boot
 from tests.harness.serving import refusal, running
 from tests.penguindome.signing import Fleet, gpg_home
@@ -170,6 +179,35 @@ def test_a_device_that_slept_for_too_long_waits_for_a_new_approval(mongo_uri, si
         renewed, answer = await server.renew(device)
         assert answer.state == ACTIVE
         await server.agent(renewed).ListVerdicts(agent_pb2.ListVerdictsRequest())
+
+    in_server(mongo_uri, signers, story)
+
+
+async def status(server, who):
+    stub = server_pb2_grpc.ServerServiceStub(server.channel(who))
+    return await stub.GetServerStatus(server_pb2.GetServerStatusRequest())
+
+
+def test_a_document_that_ends_is_told_and_a_renewed_one_lets_devices_in_again(mongo_uri, signers):
+    async def story(server):
+        first = signers.document("alice", expires_time=signers.now + timedelta(minutes=10))
+        alice = await server.operator()
+        await publish(server, alice, signers.publish(first, "alice"))
+        (problem,) = (await status(server, alice)).problems
+        assert "ends on" in problem
+        server.clock.move(minutes=10)
+        (problem,) = (await status(server, alice)).problems
+        assert "ended on" in problem
+        device, _ = await server.enroll(await server.token(needs_approval=True))
+        fingerprint = (await server.stores.devices.get(device.name)).fingerprint
+        envelope = approval(signers, device.name, fingerprint, "alice")
+        error = await refusal(approve(server, alice, device.name, envelope))
+        assert (error.code, "trust renew" in error.remedy) == ("trust-expired", True)
+        second = renewed(first, server.clock())
+        await publish(server, alice, signers.publish(second, "alice"))
+        assert list((await status(server, alice)).problems) == []
+        await approve(server, alice, device.name, envelope)
+        assert (await server.poll(device)).state == ACTIVE
 
     in_server(mongo_uri, signers, story)
 

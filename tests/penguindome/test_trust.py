@@ -21,6 +21,7 @@ from penguindome.trust import (
     accept_next,
     document_hash,
     from_payload,
+    renewed,
     replay,
     to_payload,
 )
@@ -42,6 +43,18 @@ def test_the_next_version_is_accepted(fleet: Fleet) -> None:
     document = second(fleet, "bob", "carol")
     envelope = fleet.publish(document, "alice", "bob", "carol")
     assert accept_next(first, envelope, fleet.now) == document
+
+
+@pytest.mark.parametrize("days", [-3, 0, 366, 4000])
+def test_a_renewed_document_is_the_old_one_with_another_year(fleet: Fleet, days: int) -> None:
+    first = fleet.document("alice")
+    now = fleet.now + timedelta(days=days)
+    document = renewed(first, now)
+    assert accept_next(first, fleet.publish(document, "alice"), now + timedelta(days=4)) == document
+    assert document.expires_time - max(now, first.issued_time) == timedelta(days=365)
+    changed = {"version", "issued_time", "expires_time"}
+    same = set(first.__slots__) - changed
+    assert all(getattr(first, name) == getattr(document, name) for name in same)
 
 
 @pytest.mark.parametrize(

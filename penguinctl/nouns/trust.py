@@ -1,0 +1,111 @@
+"""penguinctl trust: who may sign what, and until when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penguinctl import moments, output, ui
+from penguinctl.app import App, pass_app
+from penguinctl.options import passphrase_option
+from penguinctl.output import output_option
+from penguindome.times import to_unix_ms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penguinctl.trust_store import TrustStore
+    from penguindome.trust import TrustDocument
+
+
+@click.group()
+def trust() -> None:
+    """The trust document: who may sign what, and until when."""
+
+
+@trust.command(epilog="\b\nExamples:\n  penguinctl trust show\n  penguinctl trust show -o json\n")
+@output_option
+@pass_app
+def show(app: App, output_format: str) -> None:
+    """Show the newest trust document, after verifying it here."""
+    from penguinctl.trust_renewal import warn  # noqa: PLC0415 -- --help stays quick
+
+    store = _refreshed(app)
+    document = store.current()
+    value = _json(document, store.pin())
+    output.answer(output_format, value, lambda: _show(app, document, store.pin()))
+    warn(document, app.now)
+
+
+@trust.command(epilog="\b\nExample:\n  penguinctl trust renew\n")
+@passphrase_option
+@output_option
+@pass_app
+def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None:
+    """Sign and publish the next version: the same keys and roles, for another year.
+
+    It needs an operator whose signing key has the root role. Devices fetch it by themselves; tokens
+    made before stay good.
+    """
+    from penguinctl import trust_renewal  # noqa: PLC0415 -- --help stays quick
+    from penguinctl.approval import own_key  # noqa: PLC0415 -- as above
+
+    store = _refreshed(app)
+    trust_renewal.renew(app, store, own_key(app.profile, passphrase_file))
+    document = store.current()
+    value = _json(document, store.pin())
+    end = moments.local(to_unix_ms(document.expires_time), app.now)
+    said = f"Trust document {document.version} is signed and published; it ends {end}."
+    output.answer(output_format, value, lambda: ui.out(said))
+
+
+def _refreshed(app: App) -> TrustStore:
+    from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
+
+    store = TrustStore(app.folder, app.profile.fleet)
+    store.refresh(app.session, app.now)
+    return store
+
+
+def _show(app: App, document: TrustDocument, digest: bytes) -> None:
+    rows: list[tuple[str, str | ui.Styled]] = [
+        ("Version", str(document.version)),
+        ("Hash", digest.hex()),
+        ("Fleet", document.fleet),
+        ("Issued", moments.local(to_unix_ms(document.issued_time), app.now)),
+        ("Ends", moments.local(to_unix_ms(document.expires_time), app.now)),
+    ]
+    rows += [
+        (f"Key of {document.operators[one]}", one)
+        for one in sorted(document.operators, key=document.operators.__getitem__)
+    ]
+    rows += [
+        (f"Role {name}", f"{role.threshold} of {_names(document, role.fingerprints)}")
+        for name, role in document.roles.items()
+    ]
+    output.pairs(rows)
+
+
+def _names(document: TrustDocument, fingerprints: tuple[str, ...]) -> str:
+    return output.words([document.operators[one] for one in fingerprints])
+
+
+def _json(document: TrustDocument, digest: bytes) -> dict[str, Any]:
+    return {
+        "version": document.version,
+        "hash": digest.hex(),
+        "fleet_id": document.fleet,
+        "issued_time": moments.iso(to_unix_ms(document.issued_time)),
+        "expires_time": moments.iso(to_unix_ms(document.expires_time)),
+        "operators": [
+            {"name": name, "fingerprint": one} for one, name in sorted(document.operators.items())
+        ],
+        "roles": {
+            name: {
+                "threshold": role.threshold,
+                "operators": [document.operators[one] for one in role.fingerprints],
+            }
+            for name, role in document.roles.items()
+        },
+    }

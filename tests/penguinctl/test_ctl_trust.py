@@ -1,0 +1,91 @@
+"""penguinctl trust: seen and renewed by the operator whose key is in it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from penguinctl import signing
+from penguindome import trust
+from penguindome.v1 import envelope_pb2
+
+
+def document(simulator, place=-1):
+    return trust.from_payload(simulator.state.trust[place].envelope.payload)
+
+
+def republish(simulator, ctl, **changes):
+    """Put another first version in the place of the one that `ctl` made, and have it pinned."""
+    made = replace(document(simulator), **changes)
+    key = signing.SigningKey(next(iter(made.keys)), ctl.profile / "gnupg", own_home=True)
+    envelope = signing.sign(key, trust.KIND, trust.to_payload(made))
+    wire = envelope_pb2.Envelope(
+        kind=envelope.kind, payload=envelope.payload, signatures=envelope.signatures
+    )
+    simulator.state.trust = [envelope_pb2.TrustDocument(version=1, envelope=wire)]
+    (ctl.profile / "trust" / "1.json").unlink()
+    done = ctl("init", "--trust-hash", trust.document_hash(envelope.payload).hex())
+    assert done.code == 0, done.err
+
+
+def test_show_tells_who_may_sign_and_until_when(simulator, operator):
+    shown = json.loads(operator("trust", "show", "-o", "json").out)
+    held = document(simulator)
+    assert shown["version"] == held.version
+    assert shown["roles"]["root"] == {"threshold": 1, "operators": ["alice"]}
+    assert [one["name"] for one in shown["operators"]] == ["alice"]
+    table = operator("trust", "show")
+    assert shown["hash"] in table.out
+    assert "Role approve:" in table.out
+    assert table.err == ""
+
+
+def test_renewed_by_root_the_next_version_continues_the_chain(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    result = ctl("trust", "renew")
+    assert result.code == 0, result.err
+    assert "Trust document 2 is signed and published" in result.out
+    first, second = document(fresh, 0), document(fresh, 1)
+    item = fresh.state.trust[1].envelope
+    envelope = trust.Envelope(item.kind, item.payload, tuple(item.signatures))
+    assert trust.accept_next(first, envelope, datetime.now(UTC)) == second
+    assert (ctl.profile / "trust" / "2.json").exists()
+    pinned = json.loads(ctl("server", "status", "-o", "json").out)["pinned_trust_hash"]
+    assert pinned == trust.document_hash(item.payload).hex()
+
+
+def test_a_lost_answer_is_mended_by_running_again(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    fresh.lose_answer_of = {"PublishTrust"}
+    assert ctl("trust", "renew").code == 5
+    result = ctl("trust", "renew")
+    assert result.code == 0, result.err
+    assert document(fresh).version == len(fresh.state.trust) == 3
+
+
+@pytest.mark.parametrize(("days", "words"), [(59, "ends in"), (-1, "ended 1 d ago")])
+def test_operators_are_warned_before_and_after_the_end(fresh, ctl, days, words):
+    ctl("init", stdin=fresh.invitation())
+    now = datetime.now(UTC).replace(microsecond=0)
+    issued = now - timedelta(days=365)
+    changes = {"issued_time": issued, "ticket_floor_time": issued}
+    republish(fresh, ctl, **changes, expires_time=now + timedelta(days=days))
+    for command in (["trust", "show"], ["token", "create"]):
+        result = ctl(*command)
+        assert result.code == 0, result.err
+        assert words in result.err
+        assert "penguinctl trust renew" in result.err
+    assert ctl("trust", "renew").code == 0
+    assert "trust renew" not in ctl("token", "create").err
+
+
+def test_only_root_renews(fresh, ctl):
+    pinned = ctl("init", stdin=fresh.invitation()).err
+    assert pinned
+    digest = trust.document_hash(fresh.state.trust[0].envelope.payload)
+    bob = ["--config-dir", str(ctl.home / "bob")]
+    ctl(*bob, "init", stdin=fresh.invitation("bob", trust_hash=digest))
+    result = ctl(*bob, "trust", "renew")
+    assert (result.code, "Ask one who has it: alice" in result.err) == (4, True)
+    assert len(fresh.state.trust) == 1
