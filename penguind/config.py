@@ -219,6 +219,7 @@ def _logging(section: Section) -> LogSettings:
         syslog_facility=section.text("syslog_facility", default="user"),
         syslog_host=section.text("syslog_host", default=""),
         syslog_port=section.integer("syslog_port", default=514, minimum=1, maximum=_MAX_PORT),
+        syslog_protocol=section.text("syslog_protocol", default="tcp", choices=("tcp", "udp")),
         file=section.text("file", default=""),
     )
 

@@ -222,5 +222,8 @@ def _logging(section: Section) -> LogSettings:
         syslog_facility=section.text("syslog_facility", default.syslog_facility),
         syslog_host=section.text("syslog_host", default.syslog_host),
         syslog_port=section.integer("syslog_port", default.syslog_port, minimum=1, maximum=65535),
+        syslog_protocol=section.text(
+            "syslog_protocol", default.syslog_protocol, choices=("tcp", "udp")
+        ),
         file=section.text("file", default.file),
     )

@@ -6,9 +6,9 @@ record whose placeholders do not fit its arguments is written raw instead of los
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ import logbook
 import logbook.compat
 import logbook.more
 
+from penguindome import syslog
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONNECT_TIMEOUT_SECONDS = 5
 FILE_LIMIT_BYTES = 1024 * 1024
 FILE_BACKUPS = 5
 _PLAIN = "{record.time:%Y-%m-%dT%H:%M:%S}Z {record.level_name} {record.channel}: {record.message}"
@@ -36,6 +36,7 @@ _PRIORITY = {
     logbook.ERROR: 3,
     logbook.CRITICAL: 2,
 }
+_NAMES = {severity: logbook.get_level_name(level) for level, severity in _PRIORITY.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class LogSettings:
         handler: A Logbook handler's name without "Handler", e.g. stderr, syslog, rotating-file.
         level: The least level that is written.
         syslog_facility: For syslog.
-        syslog_host: For syslog over TCP; empty for the local socket.
-        syslog_port: For syslog over TCP.
+        syslog_host: For syslog over the network; empty for the local socket.
+        syslog_port: For syslog over the network.
+        syslog_protocol: For syslog over the network: tcp or udp.
         file: For handlers that write to a file.
     """
 
@@ -56,6 +58,7 @@ class LogSettings:
     syslog_facility: str = "user"
     syslog_host: str = ""
     syslog_port: int = 514
+    syslog_protocol: str = "tcp"
     file: str = ""
 
 
@@ -85,6 +88,29 @@ class _Journal(_OneLine):
 
     def __call__(self, record: Any, handler: Any) -> str:
         return f"<{_PRIORITY.get(record.level, 4)}>{super().__call__(record, handler)}"
+
+
+class _Syslog(logbook.Handler, logbook.StringFormatterHandlerMixin):
+    """Hand records to the thread that talks to syslog."""
+
+    def __init__(self, sender: syslog.Sender) -> None:
+        logbook.Handler.__init__(self)
+        logbook.StringFormatterHandlerMixin.__init__(self, _SHORT)
+        self._sender = sender
+
+    def emit(self, record: Any) -> None:
+        """Send one record, without waiting for it."""
+        severity = _PRIORITY.get(record.level, 4)
+        time = f"{record.time:%Y-%m-%dT%H:%M:%S}Z"
+        self._sender.put(syslog.Line(severity, time, self.format(record)))
+
+    def wait_connected(self) -> str:
+        """Return why there is no connection yet, empty if there is; waits a few seconds at most."""
+        return self._sender.wait_connected()
+
+    def close(self) -> None:
+        """Write what waits, for a moment."""
+        self._sender.close()
 
 
 class _Shown:
@@ -119,6 +145,8 @@ def install(settings: LogSettings, program: str) -> None:
     """
     handler, warning = make_handler(settings, program)
     handler.push_application()
+    if isinstance(handler, _Syslog):
+        atexit.register(handler.close)
     logbook.compat.redirect_logging()
     # Libraries tell every step of their work at debug: with the data in it, and at a high price.
     logging.getLogger().setLevel(logging.INFO)
@@ -127,7 +155,9 @@ def install(settings: LogSettings, program: str) -> None:
 
 
 def make_handler(settings: LogSettings, program: str) -> tuple[logbook.Handler, str]:
-    """Return the handler that settings describe, and a warning if it is another one.
+    """Return the handler that settings describe, and a warning if records go to stderr instead.
+
+    A syslog that cannot be reached is tried again later.
 
     Raises:
         InvalidInput: There is no such handler, level or facility.
@@ -138,7 +168,7 @@ def make_handler(settings: LogSettings, program: str) -> tuple[logbook.Handler, 
     warning = ""
     try:
         handler = _BUILDERS.get(kind.__name__, _plain)(kind, settings, program)
-    except (OSError, socket.gaierror) as error:
+    except OSError as error:
         warning = f"logging to {settings.handler} failed ({error}); logging to stderr instead"
         handler = logbook.StderrHandler()
     except TypeError:
@@ -146,6 +176,8 @@ def make_handler(settings: LogSettings, program: str) -> tuple[logbook.Handler, 
     handler.level = level
     if hasattr(handler, "format_string"):
         _set_format(handler)
+    if isinstance(handler, _Syslog) and (reason := handler.wait_connected()):
+        warning = f"logging to syslog failed ({reason}); logging to stderr until it answers"
     return handler, warning
 
 
@@ -154,7 +186,7 @@ def _set_format(handler: Any) -> None:
         handler.formatter_class, handler.format_string = _Journal, _SHORT
     else:
         handler.formatter_class = _OneLine
-        handler.format_string = _SHORT if isinstance(handler, logbook.SyslogHandler) else _PLAIN
+        handler.format_string = _SHORT if isinstance(handler, _Syslog) else _PLAIN
 
 
 def _level(name: str) -> int:
@@ -194,15 +226,18 @@ def _file(kind: Any, settings: LogSettings, program: str) -> logbook.Handler:
 def _syslog(kind: Any, settings: LogSettings, program: str) -> logbook.Handler:
     if settings.syslog_facility not in kind.facility_names:
         raise _bad(f"there is no syslog facility {settings.syslog_facility!r}", "Use user")
-    common = {"application_name": program, "facility": settings.syslog_facility}
-    if not settings.syslog_host:
-        return kind(**common)
-    address = (settings.syslog_host, settings.syslog_port)
-    # Logbook connects without a time-out; a probe tells first whether it would hang.
-    socket.create_connection(address, timeout=CONNECT_TIMEOUT_SECONDS).close()
-    handler = kind(address=address, socktype=socket.SOCK_STREAM, **common)
-    handler.socket.settimeout(CONNECT_TIMEOUT_SECONDS)
-    return handler
+    if settings.syslog_protocol not in ("tcp", "udp"):
+        raise _bad(f"syslog_protocol is {settings.syslog_protocol!r}", "Use tcp or udp")
+    listener = syslog.Listener(settings.syslog_host, settings.syslog_port, settings.syslog_protocol)
+    facility = kind.facility_names[settings.syslog_facility]
+    return _Syslog(syslog.Sender(listener, facility, program, _stderr_line()))
+
+
+def _stderr_line() -> Callable[[syslog.Line], str]:
+    """Return what writes a line for stderr, as the handler for stderr would."""
+    if _to_journal():
+        return lambda line: f"<{line.severity}>{line.text}"
+    return lambda line: f"{line.time} {_NAMES[line.severity]} {line.text}"
 
 
 _BUILDERS: dict[str, Callable[[Any, LogSettings, str], logbook.Handler]] = {

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -115,32 +114,6 @@ def test_handlers_go_by_logbooks_names(name: str) -> None:
     handler, warning = make_handler(LogSettings(handler=name), "p")
     assert isinstance(handler, logbook.Handler)
     assert not warning
-
-
-def test_an_unreachable_syslog_host_means_stderr() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        settings = LogSettings(handler="syslog", syslog_host="127.0.0.1", syslog_port=port)
-        handler, warning = make_handler(settings, "p")
-    assert isinstance(handler, logbook.StderrHandler)
-    assert "logging to syslog failed" in warning
-
-
-def test_syslog_over_tcp_is_one_line_per_record() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        settings = LogSettings(handler="syslog", syslog_host="127.0.0.1", syslog_port=port)
-        handler, _ = make_handler(settings, "program")
-        server.accept()[0].close()  # the probe
-        connection, _ = server.accept()
-        with handler.applicationbound():
-            logger("channel").warning("{}", "one\ntwo")
-        handler.close()
-        with connection:
-            data = connection.recv(4096).decode()
-    assert data.startswith("<12>1 ")
-    assert data.endswith("channel: one\\x0atwo\n")
 
 
 def run(**environment: str) -> list[str]:
