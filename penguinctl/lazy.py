@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,16 @@ class LazyGroup(click.Group):
         module, _, attribute = self.nouns[cmd_name].place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the noun that is meant, or say which is nearest."""
+        if args and args[0] not in self.nouns and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.nouns, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the nouns without importing them."""

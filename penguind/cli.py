@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -63,5 +64,14 @@ def main() -> None:
     try:
         cli()
     except PenguinDomeError as error:
-        click.echo(f"penguind: {printable(error.text())}", err=True)
+        _fail(error.text())
+    except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error} — free space, or correct owner and mode")
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(f"penguind: {printable(text)}", err=True)
+    sys.exit(1)

@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 
 from penguind.config import DEFAULT_STATE_DIR, load_settings
+from penguind.mongod_paths import require_mongod
 from penguind.setup import become_service, invite_first, make_server
 from penguind.setup_file import Answers
 from penguind.setup_questions import ask
@@ -54,6 +55,9 @@ def setup(config: Path, /, invitation_file: Path | None, **options: Any) -> None
     answers = _answers(options)
     if asking and not config.exists():
         answers = ask(answers)
+    if not config.exists() and not answers.database_uri:
+        # Said before anything is made.
+        require_mongod()
     settings = make_server(config, answers, utc_now, _say)
     # Opened before root is left behind: it may lie where only root can write.
     sink = _open_secret(invitation_file)

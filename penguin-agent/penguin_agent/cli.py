@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penguin_agent.environment import secure
 
@@ -36,27 +36,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     secure(words)
     os.umask(0o077)
     # Imported late: --help and wrong usage need nothing of this.
-    from penguindome.display import printable  # noqa: PLC0415 -- see above
+    from penguindome.durable import raise_for  # noqa: PLC0415 -- see above
     from penguindome.errors import PenguinDomeError  # noqa: PLC0415 -- see above
 
     try:
-        return _run(options)
+        try:
+            return _run(options)
+        except (PermissionError, BrokenPipeError):
+            raise
+        except OSError as error:
+            raise_for(error, Path(error.filename or "a file"))
     except PenguinDomeError as error:
-        print(f"penguin-agent: {printable(error.text())}", file=sys.stderr)  # noqa: T201 -- a CLI
-        return EXIT_CODES.get(type(error).__name__, 1)
+        return _failed(error.text(), EXIT_CODES.get(type(error).__name__, 1))
     except PermissionError as error:
-        print(f"penguin-agent: {printable(str(error))} — use sudo", file=sys.stderr)  # noqa: T201 -- a CLI
-        return 4
+        return _failed(f"{error.filename}: {error.strerror} — Use sudo", 4)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1
 
 
+def _failed(text: str, code: int) -> int:
+    from penguindome.display import printable  # noqa: PLC0415 -- as above
+
+    print(f"penguin-agent: {printable(text)}", file=sys.stderr)  # noqa: T201 -- a CLI
+    return code
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_ignored: Any, **_more: Any) -> None:
+        from penguin_agent.version import agent_version  # noqa: PLC0415 -- only here
+
+        sys.stdout.write(f"penguin-agent, version {agent_version()}\n")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar."""
     top = argparse.ArgumentParser(prog="penguin-agent", description="PenguinDome's agent.")
     top.add_argument("--config", type=Path, metavar="FILE", help="the settings file")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     enroll = verbs.add_parser(
         "enroll", help="enroll this device; the token comes on standard input"

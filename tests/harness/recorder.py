@@ -59,6 +59,7 @@ class Node:
             return {
                 spelling: action.nargs != 0
                 for action in self.command._actions
+                if action.help != argparse.SUPPRESS
                 for spelling in action.option_strings
             }
         context = click.Context(self.command, info_name=self.name, **_settings(self.command))

@@ -26,6 +26,7 @@ class Server:
         self.main_port = ports.free_port()
         self.bootstrap_port = ports.free_port()
         self.process: Process | None = None
+        self.environment_more: dict[str, str] = {}
 
     def words(self, *words: object) -> list[str]:
         """Return the command line of a penguind command, with its privileges dropped."""
@@ -83,4 +84,5 @@ class Server:
         return (self.folder / "penguind.log").read_text(encoding="utf-8", errors="replace")
 
     def _environment(self) -> dict[str, str]:
-        return environment(HOME=str(self.folder), TMPDIR=str(self.folder))
+        more = {"HOME": str(self.folder), "TMPDIR": str(self.folder), **self.environment_more}
+        return environment(**more)
