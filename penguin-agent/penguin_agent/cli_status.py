@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from penguin_agent import cli_print
 from penguin_agent.control import ask
 from penguindome.errors import Unavailable
+from penguindome.times import format_duration, utc_now
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +22,9 @@ def status(options: argparse.Namespace, settings: Settings) -> int:
     try:
         words = ask(settings.paths.socket, "status")
     except Unavailable:
-        words = _without_daemon(settings)
+        from penguin_agent.offline import offline_status  # noqa: PLC0415 -- heavy, rarely needed
+
+        words = offline_status(settings.paths.state_dir)
     if options.output == "json":
         cli_print.as_json(words)
     else:
@@ -35,93 +40,101 @@ def issues(options: argparse.Namespace, settings: Settings) -> int:
         from penguin_agent.verdicts import VerdictFile  # noqa: PLC0415 -- rarely needed
 
         words = VerdictFile(settings.paths.state_dir / "verdicts.json").read()
+        sys.stderr.write("The agent does not run, this may be old: systemctl start penguin-agent\n")
     if options.output == "json":
         cli_print.as_json(words)
         return 0
     if not words["audited_time"]:
         cli_print.line("The server has not told any verdict on this device yet.")
         return 0
+    count = len(words["verdicts"])
+    head = f"{count or 'No'} open issue{'' if count == 1 else 's'}"
+    cli_print.line(f"{head}, as the server saw it at {words['audited_time']}.")
     for verdict in words["verdicts"]:
         _show_verdict(verdict)
-    count = len(words["verdicts"])
-    head = "No open issues" if not count else f"{count} open issue{'s' if count > 1 else ''}"
-    cli_print.line(f"{head}, as the server saw it at {words['audited_time']}.")
     return 0
 
 
-def _without_daemon(settings: Settings) -> dict[str, Any]:
-    """Return what the files say; needs the right to read them."""
-    from penguin_agent.agent import Base  # noqa: PLC0415 -- heavy, and rarely needed
-    from penguin_agent.failpoints import no_failpoint  # noqa: PLC0415 -- the same
-    from penguindome.times import utc_now  # noqa: PLC0415 -- the same
-
-    state_dir = settings.paths.state_dir
-    if not state_dir.exists():
-        return {"running": False, "enrolled": False, "pending": False, "connected": False}
-    base = Base(settings, wall=utc_now, failpoint=no_failpoint)
-    return {
-        "version": base.version,
-        "running": False,
-        "connected": False,
-        **base.enrollment_words(),
-        "spool_depth": len(list((state_dir / "spool").glob("*.report"))),
-        "dead_letters": base.dead_letters.count(),
-    }
-
-
 def _show(words: dict[str, Any]) -> None:
-    rows: list[tuple[str, Any]] = [("agent", _agent_words(words)), ("device", _device_words(words))]
-    if words.get("fingerprint"):
-        from penguin_agent.cli_enroll import spaced  # noqa: PLC0415 -- only here
-
-        rows.append(("key fingerprint", spaced(words["fingerprint"])))
+    rows: list[tuple[str, Any]] = [("agent", _agent_words(words)), *_device_rows(words)]
     if words.get("enrolled"):
-        rows += _fleet_rows(words)
+        rows += _fleet_rows(words) + _collect_rows(words)
     cli_print.pairs(rows)
-    for output in words.get("outputs", ()):
-        reason = f": {output['reason']}" if output["reason"] else ""
-        local = ", local" if output["local"] else ""
-        cli_print.line(
-            f"  {output['name']:24} {output['status']}, {output['bytes']} bytes{local}{reason}"
-        )
+    if words.get("outputs"):
+        cli_print.line()
+        _show_outputs(words["outputs"])
 
 
 def _fleet_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
     link = "connected" if words["connected"] else "not connected"
-    trouble = words.get("trouble")
     rows = [
-        ("server", f"{words['server']}, {link}" + (f" ({trouble})" if trouble else "")),
+        ("server", f"{words['server']}, {link}"),
+        *([("trouble", words["trouble"])] if words.get("trouble") else []),
         ("certificate", f"until {words['certificate_until']}, renewed by itself"),
-        ("last accepted report", words.get("last_accepted_time") or "none since the start"),
+        ("last accepted report", _accepted_words(words)),
         ("waiting reports", words.get("spool_depth", 0)),
         ("refused reports", words.get("dead_letters", 0)),
     ]
-    if "clock" in words:
-        rows.append(("clock", _clock_words(words["clock"])))
+    rows += [(f"refused {letter['time']}", letter["reason"]) for letter in words.get("refused", ())]
+    return rows
+
+
+def _collect_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
+    rows = [("clock", _clock_words(words["clock"]))] if "clock" in words else []
     for name in ("benched", "failing"):
         rows += [(f"{name} plugins", ", ".join(words[name]))] if words.get(name) else []
     rows += [(f"not run: {name}", reason) for name, reason in words.get("problems", ())]
     forbidden = [name for name, allowed in words.get("allow", {}).items() if not allowed]
     rows += [("forbidden here", ", ".join(forbidden))] if forbidden else []
-    for letter in words.get("refused", ()):
-        rows.append((f"refused {letter['time']}", letter["reason"]))
     if "outputs" in words:
-        rows.append(("collected and sent", f"{len(words['outputs'])} outputs"))
+        often = format_duration(timedelta(seconds=words["collect_interval_seconds"]))
+        rows.append(("collected", f"every {often}, {len(words['outputs'])} outputs, listed below"))
+        rows.append(("sent", "what changed, and nothing else; to see it: penguin-agent collect"))
     return rows
+
+
+def _show_outputs(outputs: list[dict[str, Any]]) -> None:
+    width = max(len(output["name"]) for output in outputs)
+    now = utc_now()
+    for output in outputs:
+        size = f"{output['bytes']} bytes, " if output["bytes"] else ""
+        reason = f": {output['reason']}" if output["reason"] else ""
+        local = ", from the local folder" if output["local"] else ""
+        ago = cli_print.ago(output["collected_time"], now)
+        cli_print.line(
+            f"  {output['name']:{width}}  {output['status']}, {size}{ago}{local}{reason}"
+        )
+
+
+def _accepted_words(words: dict[str, Any]) -> str:
+    if not words["running"]:
+        return "not known while the agent does not run"
+    time = words.get("last_accepted_time")
+    return f"{time} ({cli_print.ago(time, utc_now())})" if time else "none since the agent started"
 
 
 def _agent_words(words: dict[str, Any]) -> str:
     running = "running" if words["running"] else "not running (systemctl start penguin-agent)"
-    return f"{words.get('version', '')} {running}".strip()
+    return ", ".join(filter(None, (words.get("version", ""), running)))
 
 
-def _device_words(words: dict[str, Any]) -> str:
+def _device_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
     if words.get("enrolled"):
-        how = "approved by an operator" if words["approval"] == "operator" else "let in by a token"
-        return f"{words['device_id']} of fleet {words['fleet']}, {how}"
-    if words.get("pending"):
-        return f"{words['device_id']} waits for an operator's approval"
-    return "not enrolled (penguin-agent enroll)"
+        approved = words["approval"] == "operator"
+        how = "approved by an operator" if approved else "let in by a token"
+        rows = [("device", f"{words['device_id']}, enrolled, {how}")]
+    elif words.get("pending"):
+        rows = [("device", f"{words['device_id']} waits for an operator's approval")]
+    else:
+        return [("device", "not enrolled (penguin-agent enroll)")]
+    rows.append(("fleet", words["fleet"]))
+    if words.get("fingerprint"):
+        from penguin_agent.cli_enroll import spaced  # noqa: PLC0415 -- only here
+
+        half = len(words["fingerprint"]) // 2
+        rows.append(("key fingerprint", spaced(words["fingerprint"][:half])))
+        rows.append(("", spaced(words["fingerprint"][half:])))
+    return rows
 
 
 def _clock_words(clock: dict[str, Any]) -> str:
@@ -135,8 +148,10 @@ def _clock_words(clock: dict[str, Any]) -> str:
 
 
 def _show_verdict(verdict: dict[str, str]) -> None:
-    cli_print.line(f"{verdict['severity']:8} {verdict['check']}: {verdict['summary']}")
+    cli_print.line()
+    cli_print.line(f"{verdict['severity'].upper()} {verdict['check']}")
+    cli_print.wrapped(verdict["summary"])
     if verdict["remedy"]:
-        cli_print.block("         " + verdict["remedy"].replace("\n", "\n         "))
+        cli_print.wrapped(f"What to do: {verdict['remedy']}")
     if verdict["grace_until_time"]:
-        cli_print.line(f"         nobody is told before {verdict['grace_until_time']}")
+        cli_print.wrapped(f"Operators are told from {verdict['grace_until_time']} on.")
