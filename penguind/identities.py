@@ -30,13 +30,17 @@ _SWEEP_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the guard compares a certificate with. `pending` is a key not used yet."""
+    """What the guard compares a certificate with. `pending` is a key not used yet.
+
+    `hostname` is what the device called itself, empty for an operator.
+    """
 
     state: str
     serials: tuple[str, ...]
     spki: bytes
     pending_spki: bytes | None
     roles: frozenset[str]
+    hostname: str = ""
 
 
 class Identities:
@@ -124,7 +128,14 @@ class Identities:
         device = await self._devices.get(device_id)
         if device is None:
             return None
-        return Identity(device.state, device.serials, device.spki, device.pending_spki, frozenset())
+        return Identity(
+            state=device.state,
+            serials=device.serials,
+            spki=device.spki,
+            pending_spki=device.pending_spki,
+            roles=frozenset(),
+            hostname=device.hostname,
+        )
 
     async def _operator(self, name: str) -> Identity | None:
         found = await self._operators.get(name)

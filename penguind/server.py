@@ -63,8 +63,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event | None = N
             await stopping.wait()
             await _say_goodbye(application)
         finally:
-            for server in application.servers:
-                await server.stop(_GRACE_SECONDS)
+            await asyncio.gather(*(one.stop(_GRACE_SECONDS) for one in application.servers))
             for worker in (*workers, watchdog):
                 worker.cancel()
             await asyncio.wait((*workers, watchdog))

@@ -69,8 +69,9 @@ def make_check_ins(base: Base) -> CheckIns:
     stores = base.stores
 
     async def hostname(device_id: str) -> str:
-        device = await stores.devices.get(device_id)
-        return "" if device is None else device.hostname
+        # The guard has just read the record.
+        identity = await base.identities.get("device", device_id)
+        return "" if identity is None else identity.hostname
 
     async def trust_version() -> int:
         document = await base.trust.current()

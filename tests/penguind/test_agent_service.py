@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import grpc.aio
 import pytest
-from pymongo.errors import AutoReconnect
 
 from penguind.presence import CollectNow, TrustChanged, VerdictsChanged
 from penguind.rates import RateLimits
@@ -168,7 +167,7 @@ def test_quota_says_when_to_come_again(mongo_uri):
 
 def test_presence_is_noted_also_after_an_outage(mongo_uri):
     async def story(server, stub):
-        server.seen.failures = [AutoReconnect("gone"), Unavailable("gone")]
+        server.seen.failures = [Unavailable("gone"), Unavailable("gone")]
         call = check_in(stub)
         await call.read()
         await until(lambda: ["d-1"] in server.seen.noted)
