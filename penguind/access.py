@@ -63,6 +63,7 @@ _OURS = {
     "BootstrapService/PollEnrollment": _APPLICANT,
     "BootstrapService/RenewDevice": _APPLICANT,
     "BootstrapService/RedeemInvitation": _APPLICANT,
+    "BootstrapService/RenewOperator": _APPLICANT,
     "CheckService/ListChecks": _read(),
     "CheckService/GetCheck": _read(),
     "CheckService/TestCheck": _read(_ACTORS),

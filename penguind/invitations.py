@@ -9,7 +9,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penguind.access import ROLES
-from penguind.domain.operator import Operator, OperatorInvitation, invitation_refused
+from penguind.domain.operator import (
+    SERIALS_KEPT,
+    Operator,
+    OperatorInvitation,
+    invitation_refused,
+)
 from penguindome import certs
 from penguindome.errors import InvalidInput
 from penguindome.names import valid_operator_name
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TTL = timedelta(days=7)
 _LONGEST = timedelta(days=30)
-_SERIALS_KEPT = 4
 
 
 class Invitations:
@@ -134,7 +138,7 @@ class Redemption:
             name=invitation.name,
             roles=invitation.roles,
             spki=spki,
-            serials=(*kept, issued.serial)[-_SERIALS_KEPT:],
+            serials=(*kept, issued.serial)[-SERIALS_KEPT:],
             joined_time=now,
             certificate_expires_time=issued.expires_time,
         )

@@ -24,9 +24,10 @@ def prover(keys: Iterable[bytes], data: bytes, signature: bytes) -> bytes:
 
 
 def not_proven() -> Unauthenticated:
-    """Return the one answer to unknown devices and wrong signatures, which tells neither apart."""
+    """Return the one answer to unknown names and wrong signatures, which tells neither apart."""
     return Unauthenticated(
         "the caller does not hold the recorded key",
         code="possession",
-        remedy="enroll again with a new token if the device's identity is lost",
+        remedy="if the key is lost, a device enrolls again with a new token, and an operator asks"
+        " for a new invitation",
     )

@@ -1,7 +1,8 @@
-"""Renewing device certificates, early or long after they expired, by proof of possession.
+"""Renewing certificates, early or long after they expired, by proof of possession.
 
-Every renewal takes this one way, so that the late one cannot rot. A new key is accepted beside
-the recorded one until its first use, so that a crash on either side leaves a usable identity.
+Every renewal takes this one way, so that the late one cannot rot. A device's new key is accepted
+beside the recorded one until its first use, so that a crash on either side leaves a usable
+identity. An operator keeps the key; a new one comes with a new invitation.
 """
 
 from __future__ import annotations
@@ -13,37 +14,43 @@ from penguind.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import Forbidden
 from penguindome.logs import logger
-from penguindome.possession import renew_bytes
+from penguindome.possession import renew_bytes, renew_operator_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from penguind.authority import Authority
+    from penguind.authority import Authority, Issued
     from penguind.domain.device import Device
     from penguind.identities import Identities
+    from penguind.ledger import Ledger
     from penguind.nonces import Nonces
     from penguind.store.devices import DeviceStore
+    from penguind.store.operators import OperatorStore
 
 log = logger("penguind.renewal")
 
 
 class Renewal:
-    """Replaces device certificates."""
+    """Replaces the certificates of devices and of operators."""
 
     def __init__(
         self,
         *,
         devices: DeviceStore,
+        operators: OperatorStore,
         identities: Identities,
         authority: Authority,
         nonces: Nonces,
+        ledger: Ledger,
         clock: Callable[[], datetime],
     ) -> None:
         self._devices = devices
+        self._operators = operators
         self._identities = identities
         self._authority = authority
         self._nonces = nonces
+        self._ledger = ledger
         self._clock = clock
 
     async def renew(self, nonce: bytes, device_id: str, csr: bytes, signature: bytes) -> Outcome:
@@ -71,6 +78,30 @@ class Renewal:
         if device.state == "pending":
             return waiting(device, now)
         return await self._renewed(device, proven, spki, now)
+
+    async def renew_operator(self, nonce: bytes, name: str, signature: bytes) -> Issued:
+        """Return a fresh certificate for an operator's recorded key.
+
+        Raises:
+            Unauthenticated: nonce or signature is wrong, or there is no such operator.
+            Forbidden: the operator is revoked, or was away for too long.
+        """
+        now = self._clock()
+        self._nonces.use(nonce, now)
+        operator = await self._operators.get(name)
+        if operator is None:
+            raise not_proven()
+        prover((operator.spki,), renew_operator_bytes(nonce, name), signature)
+        operator.check_renewable(now)
+        issued = self._authority.issue("operator", name, operator.spki, now)
+        await self._ledger.append(f"operator/{name}", "operator.renew", name, {})
+        if not await self._operators.add_certificate(
+            name, operator.spki, issued.serial, issued.expires_time
+        ):
+            raise not_proven()
+        self._identities.forget("operator", name)
+        log.info("Operator {} renewed until {:%Y-%m-%d}", name, issued.expires_time)
+        return issued
 
     async def _renewed(self, device: Device, proven: bytes, spki: bytes, now: datetime) -> Outcome:
         """Record the new certificate, then hand it out."""

@@ -146,9 +146,11 @@ def bootstrap_services(base: Base) -> list[Served]:
         ),
         renewal=Renewal(
             devices=stores.devices,
+            operators=stores.operators,
             identities=identities,
             authority=base.authority,
             nonces=base.nonces,
+            ledger=base.ledger,
             clock=clock,
         ),
         redemption=Redemption(

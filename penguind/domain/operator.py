@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from penguindome.errors import Forbidden
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
+SERIALS_KEPT = 4
+# Who was away for longer is invited again: a forgotten key must not stay a way in.
+LONGEST_ABSENCE = timedelta(days=60)
 _REMEDY = "ask for a new invitation: penguind operator invite NAME, run on the server"
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A person who holds an operator certificate."""
+    """A person who holds an operator certificate; the newest serials, oldest first."""
 
     name: str
     roles: tuple[str, ...]
@@ -24,6 +24,18 @@ class Operator:
     joined_time: datetime
     certificate_expires_time: datetime
     revoked: bool = False
+
+    def check_renewable(self, now: datetime) -> None:
+        """Check that the holder of the recorded key may have a fresh certificate.
+
+        Raises:
+            Forbidden: the operator is revoked, or was away for too long.
+        """
+        if self.revoked:
+            raise _not_renewed("the operator is revoked", "revoked", self.name)
+        if now - self.certificate_expires_time > LONGEST_ABSENCE:
+            reason = f"the certificate ended more than {LONGEST_ABSENCE.days} days ago"
+            raise _not_renewed(reason, "absent-too-long", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,10 @@ class OperatorInvitation:
     expires_time: datetime
     csr_hash: bytes = b""
     wrong_secrets: int = 0
+
+
+def _not_renewed(reason: str, code: str, name: str) -> Forbidden:
+    return Forbidden(reason, code=code, subject=name, remedy=_REMEDY)
 
 
 def invitation_refused() -> Forbidden:

@@ -123,6 +123,17 @@ class BootstrapService(BootstrapServiceServicer):
             operator_name=operator.name, certificate=issued.certificate, roles=operator.roles
         )
 
+    async def RenewOperator(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.RenewOperatorRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.RenewOperatorResponse:
+        """Replace an operator certificate."""
+        issued = await self._renewal.renew_operator(
+            request.nonce, request.operator_name, request.signature
+        )
+        return pb.RenewOperatorResponse(certificate=issued.certificate)
+
 
 def _application(request: pb.EnrollRequest) -> Application:
     return Application(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from penguind.domain.operator import Operator
+from penguind.domain.operator import SERIALS_KEPT, Operator
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from penguind.store.database import Database
 
@@ -35,6 +36,19 @@ class OperatorStore:
         del document["name"]
         document["roles"], document["serials"] = list(operator.roles), list(operator.serials)
         await self._operators.replace_one({"_id": operator.name}, document, upsert=True)
+
+    async def add_certificate(
+        self, name: str, spki: bytes, serial: str, expires_time: datetime
+    ) -> bool:
+        """Record a certificate before it is handed out; False once revoked or with another key."""
+        result = await self._operators.update_one(
+            {"_id": name, "spki": spki, "revoked": False},
+            {
+                "$push": {"serials": {"$each": [serial], "$slice": -SERIALS_KEPT}},
+                "$set": {"certificate_expires_time": expires_time},
+            },
+        )
+        return result.matched_count == 1
 
     async def all(self) -> list[Operator]:
         """Return all operators, by name."""

@@ -1,4 +1,4 @@
-"""Build the bytes that a proof of possession of a device key signs.
+"""Build the bytes that a proof of possession of a device's or an operator's key signs.
 
 Each proof is bound to its purpose and to a nonce that the server hands out once.
 """
@@ -32,3 +32,8 @@ def poll_bytes(nonce: bytes, device_id: str) -> bytes:
 def renew_bytes(nonce: bytes, device_id: str, csr: bytes) -> bytes:
     """Return what the recorded key signs to get a certificate for the key in the CSR."""
     return frame("possession-renew", nonce, device_id.encode(), hashlib.sha256(csr).digest())
+
+
+def renew_operator_bytes(nonce: bytes, name: str) -> bytes:
+    """Return what an operator's recorded key signs to get a fresh certificate."""
+    return frame("possession-renew-operator", nonce, name.encode("utf-8", "surrogatepass"))
