@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import re
 import secrets
 import socket
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +28,7 @@ from penguin_agent.connection import (
     Wishes,
 )
 from penguin_agent.dead_letters import DeadLetters
-from penguin_agent.enrollment import Enrollment
-from penguin_agent.identity import IdentityFolder
+from penguin_agent.identities import Identities
 from penguin_agent.link import Link
 from penguin_agent.ratchet import Ratchet
 from penguin_agent.spool import Spool
@@ -39,7 +36,9 @@ from penguin_agent.spool_folder import SpoolFolder
 from penguin_agent.status import clock_words, enrollment_words, moment, output_words, seconds
 from penguin_agent.submitter import Submitter
 from penguin_agent.trust_store import TrustStore
+from penguin_agent.trust_update import update_trust
 from penguin_agent.verdicts import VerdictFile
+from penguin_agent.version import agent_version
 from penguindome.errors import PenguinDomeError
 from penguindome.ids import new_ulid
 from penguindome.names import clean_hostname
@@ -56,41 +55,26 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_INSTALLED = re.compile(r"penguindome-([0-9][0-9A-Za-z.+!]*?)(?:-py[0-9.]+)?[.](?:dist|egg)-info")
 
 
 class Base:
-    """What every command needs: identity, trust and a way to the bootstrap listener."""
+    """What there is before the device is enrolled."""
 
-    def __init__(
-        self, settings: Settings, *, wall: Callable[[], datetime], failpoint: Failpoint
-    ) -> None:
+    def __init__(self, settings: Settings, *, wall: Callable[[], datetime]) -> None:
         state_dir = settings.paths.state_dir
         self.settings = settings
         self.version = agent_version()
         self.clock = DeviceClock(wall)
-        self.identities = IdentityFolder(state_dir / "identity", failpoint)
+        self.identities = Identities(state_dir / "identity", settings.paths.settings)
         self.trust = TrustStore(state_dir / "trust")
         self.verdicts = VerdictFile(state_dir / "verdicts.json")
         self.dead_letters = DeadLetters(state_dir / "dead-letters")
-        self.enrollment = Enrollment(
-            self.identities,
-            self.trust,
-            agent_version=self.version,
-            clock=wall,
-            heard_time=self.clock.heard,
-        )
 
     def enrollment_words(self) -> dict[str, Any]:
-        """Return who this device is."""
-        identity = self.identities.load()
+        """Return who this device is, as far as is known."""
+        identity = self.identities.known
         waiting = None if identity else self.identities.application()
-        fingerprint = ""
-        if identity is not None:
-            fingerprint = identity.fingerprint
-        elif waiting is not None:
-            fingerprint = self.identities.candidate().fingerprint
-        return enrollment_words(identity, waiting, fingerprint)
+        return enrollment_words(identity, waiting, self.identities.waiting_fingerprint)
 
 
 class Agent:
@@ -134,7 +118,6 @@ class Agent:
         return Link(
             identities=base.identities,
             trust=base.trust,
-            enrollment=base.enrollment,
             clock=base.clock,
             hello=self._hello,
             handle=self.handle,
@@ -216,7 +199,9 @@ class Agent:
 
     async def _fetch_trust(self, version: int) -> None:
         try:
-            document = await self.base.enrollment.update_trust(self.identity.device)
+            document = await update_trust(
+                self.base.trust, self.identity.device, self.base.clock.now()
+            )
         except PenguinDomeError as error:
             log.warning("Trust document {} is not taken: {}", version, error)
             return
@@ -276,12 +261,3 @@ def boot_id() -> str:
         return BOOT_ID.read_text("ascii").strip()
     except OSError:
         return secrets.token_hex(16)
-
-
-def agent_version() -> str:
-    """Return the installed version; importlib.metadata would cost 1.5 MB of memory for it."""
-    for folder in sys.path:
-        for path in sorted(Path(folder).glob("penguindome-*-info")):
-            if match := _INSTALLED.fullmatch(path.name):
-                return match[1]
-    return "0"

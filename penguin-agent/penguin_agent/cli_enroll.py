@@ -15,10 +15,12 @@ import time
 from typing import TYPE_CHECKING
 
 from penguin_agent import cli_print
-from penguin_agent.agent import Base
 from penguin_agent.control import ask
 from penguin_agent.daemon import check_state, hold_lock
+from penguin_agent.enrollment import make_enrollment
 from penguin_agent.failpoints import make_failpoint
+from penguin_agent.identity_folder import IdentityFolder
+from penguin_agent.trust_store import TrustStore
 from penguindome.durable import read_file
 from penguindome.errors import (
     AlreadyExists,
@@ -27,7 +29,6 @@ from penguindome.errors import (
     PreconditionFailed,
     Unavailable,
 )
-from penguindome.times import utc_now
 from penguindome.tokens import decode_token
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguin_agent.config import Settings
-    from penguin_agent.enrollment import Outcome
+    from penguin_agent.enrollment import Enrollment, Outcome
     from penguindome.tokens import EnrollmentToken
 
 TOKEN_LIMIT = 16 * 1024
@@ -52,9 +53,12 @@ def enroll(options: argparse.Namespace, settings: Settings) -> int:
         )
     check_state(settings.paths.state_dir)
     failpoint = make_failpoint(enabled=settings.failpoints, environ=os.environ)
-    base = Base(settings, wall=utc_now, failpoint=failpoint)
+    identities = IdentityFolder(settings.paths.state_dir / "identity", failpoint)
+    enrollment = make_enrollment(identities, settings.paths.state_dir)
     token = _read_token(options.token_file)
-    outcome = asyncio.run(_enroll(base, token, wait=options.wait, json=options.output == "json"))
+    outcome = asyncio.run(
+        _enroll(enrollment, token, wait=options.wait, json=options.output == "json")
+    )
     if options.token_file is not None:
         options.token_file.unlink(missing_ok=True)
     _tell(outcome, json=options.output == "json")
@@ -72,12 +76,11 @@ def unenroll(_options: argparse.Namespace, settings: Settings) -> int:
     with contextlib.suppress(Unavailable):
         ask(settings.paths.socket, "stop")
     lock = _lock_once_free(state_dir)
-    base = Base(settings, wall=utc_now, failpoint=make_failpoint(enabled=False, environ={}))
-    base.identities.forget()
-    base.trust.forget()
+    IdentityFolder(state_dir / "identity").forget()
+    TrustStore(state_dir / "trust").forget()
     for name in ("spool", "state", "dead-letters"):
         shutil.rmtree(state_dir / name, ignore_errors=True)
-    base.verdicts.path.unlink(missing_ok=True)
+    (state_dir / "verdicts.json").unlink(missing_ok=True)
     os.close(lock)
     cli_print.line("This device is enrolled no more. Ask an operator to delete its record.")
     return 0
@@ -92,13 +95,15 @@ def _lock_once_free(state_dir: Path) -> int:
     return hold_lock(state_dir)
 
 
-async def _enroll(base: Base, token: EnrollmentToken, *, wait: bool, json: bool) -> Outcome:
-    outcome = await base.enrollment.enroll(token)
+async def _enroll(
+    enrollment: Enrollment, token: EnrollmentToken, *, wait: bool, json: bool
+) -> Outcome:
+    outcome = await enrollment.enroll(token)
     if wait and outcome.identity is None and not json:
         _tell(outcome, json=False)
     while wait and outcome.identity is None and outcome.poll_after is not None:
         await asyncio.sleep(outcome.poll_after.total_seconds())
-        outcome = await base.enrollment.poll()
+        outcome = await enrollment.poll()
     return outcome
 
 

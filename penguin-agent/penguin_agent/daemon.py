@@ -7,6 +7,7 @@ the device must come back by itself whatever happens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -46,7 +47,7 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._failpoint = make_failpoint(enabled=settings.failpoints, environ=os.environ)
-        self._base = Base(settings, wall=utc_now, failpoint=self._failpoint)
+        self._base = Base(settings, wall=utc_now)
         self._agent: Agent | None = None
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
@@ -57,6 +58,9 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        with contextlib.suppress(PenguinDomeError):  # the agent's own loop tells it
+            # Who asks should not hear "not enrolled" while the child still looks.
+            await self._base.identities.load()
         control = ControlSocket(self._settings.paths.socket, self._verbs())
         await control.start()
         notify("READY=1")
@@ -84,7 +88,7 @@ class Daemon:
         """Return the identity once there is one; asks for an approval that is due."""
         told = False
         while True:
-            identity = self._base.identities.load()
+            identity = await self._base.identities.load()
             if identity is not None:
                 return identity
             if not told:
@@ -104,14 +108,14 @@ class Daemon:
         if waiting is None or not waiting.device_id:
             return LOOK_SECONDS
         try:
-            outcome = await self._base.enrollment.poll()
+            outcome = await self._base.identities.poll()
         except Forbidden as error:
             log.warning("This device is not let in: {}", error)
             return LOOK_SECONDS * 4
         except PenguinDomeError as error:
             log.warning("The approval cannot be asked for: {}", error)
             return LOOK_SECONDS
-        return outcome.poll_after.total_seconds() if outcome.poll_after else 0.0
+        return outcome.poll_after.total_seconds()
 
     def _start(
         self, group: asyncio.TaskGroup, name: str, loop: Callable[[], Awaitable[None]]

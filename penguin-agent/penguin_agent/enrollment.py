@@ -13,22 +13,26 @@ import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from penguin_agent.bootstrap import Address, Application, BootstrapClient, Standing
+from penguin_agent.bootstrap import Application, BootstrapClient, Standing
 from penguin_agent.hints import machine_hints
-from penguin_agent.identity import Candidate, Device, Identity, IdentityFolder
-from penguin_agent.trust_store import verified
-from penguindome.certs import der_to_pem
+from penguin_agent.identity import Device
+from penguin_agent.trust_store import TrustStore
+from penguin_agent.trust_update import address_of, verified_chain
+from penguin_agent.version import agent_version
 from penguindome.envelope import open_envelope
 from penguindome.errors import AlreadyExists, Damaged, Forbidden
 from penguindome.keys import sign
 from penguindome.names import clean_hostname
+from penguindome.times import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
+    from pathlib import Path
 
     from penguin_agent.bootstrap import Answer
-    from penguin_agent.trust_store import TrustStore
+    from penguin_agent.identity import Identity
+    from penguin_agent.identity_folder import Candidate, IdentityFolder
     from penguindome.envelope import Envelope
     from penguindome.tokens import EnrollmentToken
     from penguindome.trust_document import TrustDocument
@@ -57,7 +61,6 @@ class Enrollment:
         trust: the trust documents.
         agent_version: told to the server.
         clock: the device's clock.
-        heard_time: is told the server's clock whenever it is heard.
     """
 
     def __init__(
@@ -67,14 +70,12 @@ class Enrollment:
         *,
         agent_version: str,
         clock: Callable[[], datetime],
-        heard_time: Callable[[datetime], None] = lambda _time: None,
         hints: Callable[[str], Mapping[str, bytes]] = machine_hints,
     ) -> None:
         self._identities = identities
         self._trust = trust
         self._version = agent_version
         self._clock = clock
-        self._heard_time = heard_time
         self._hints = hints
 
     async def enroll(self, token: EnrollmentToken) -> Outcome:
@@ -91,13 +92,13 @@ class Enrollment:
             )
         device = self._device(token)
         async with BootstrapClient(address_of(device)) as client:
-            nonce = await client.begin()
-            self._heard_time(nonce.server_time)
             chain = await client.trust_chain(0)
             if not chain:
                 raise Forbidden("the server has no trust document", code="trust-missing")
             # What an earlier application left behind is not what this token builds on.
-            document, believed = await self._verified(chain, token.trust_hash, current=None)
+            document, believed = await verified_chain(
+                chain, pinned_hash=token.trust_hash, current=None, now=self._clock()
+            )
             candidate = self._identities.candidate()
             self._identities.apply(device)
             application = self._application(token, candidate)
@@ -114,7 +115,7 @@ class Enrollment:
         """
         identity = self._identities.load()
         if identity is not None:
-            return Outcome(identity, identity.fingerprint, identity.device.device_id)
+            return Outcome(identity, identity.facts.fingerprint, identity.device.device_id)
         device = self._identities.application()
         if device is None or not device.device_id:
             raise Damaged("no enrollment is under way", remedy="Run penguin-agent enroll")
@@ -142,24 +143,6 @@ class Enrollment:
         if answer.standing is not Standing.ACTIVE:
             return None
         return self._identities.accept(answer.certificate, device)
-
-    async def update_trust(self, device: Device) -> TrustDocument | None:
-        """Fetch newer trust documents, verify and keep them; returns the newest."""
-        current = self._trust.newest()
-        async with BootstrapClient(address_of(device, current)) as client:
-            chain = await client.trust_chain(current.version if current else 0)
-        pinned_hash = bytes.fromhex(device.trust_hash)
-        newest, believed = await self._verified(chain, pinned_hash, current=current)
-        self._trust.keep(believed)
-        return newest
-
-    async def _verified(
-        self, chain: list[Envelope], pinned_hash: bytes, *, current: TrustDocument | None
-    ) -> tuple[TrustDocument | None, tuple[Envelope, ...]]:
-        """Verify a chain in a thread, as gpgv runs for each signature."""
-        return await asyncio.to_thread(
-            verified, chain, current=current, pinned_hash=pinned_hash, now=self._clock()
-        )
 
     async def _check_approval(
         self, approval: Envelope, device: Device, candidate: Candidate, document: TrustDocument
@@ -195,7 +178,7 @@ class Enrollment:
         if answer.standing is Standing.PENDING:
             return Outcome(None, candidate.fingerprint, device.device_id, answer.poll_after)
         identity = self._identities.accept(answer.certificate, device)
-        return Outcome(identity, identity.fingerprint, device.device_id)
+        return Outcome(identity, identity.facts.fingerprint, device.device_id)
 
     def _device(self, token: EnrollmentToken) -> Device:
         """Return what is known before the server answers; a repeat goes on where it stopped."""
@@ -226,15 +209,11 @@ class Enrollment:
         )
 
 
-def address_of(device: Device, document: TrustDocument | None = None) -> Address:
-    """Return where the bootstrap listener is, with the anchors that the fleet trusts now."""
-    return Address(device.host, device.bootstrap_port, anchors_pem(device, document))
-
-
-def anchors_pem(device: Device, document: TrustDocument | None) -> bytes:
-    """Return the trust document's anchors; the token's own before there is a document."""
-    anchors = document.tls_anchors if document is not None else ()
-    return b"".join(der_to_pem(der) for der in anchors or (device.anchor_der,))
+def make_enrollment(identities: IdentityFolder, state_dir: Path) -> Enrollment:
+    """Return the enrollment of the device whose state is in a folder."""
+    return Enrollment(
+        identities, TrustStore(state_dir / "trust"), agent_version=agent_version(), clock=utc_now
+    )
 
 
 def os_name() -> str:

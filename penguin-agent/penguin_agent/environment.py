@@ -66,14 +66,16 @@ def package_folders() -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(place) for place in places))
 
 
-def restart_command(arguments: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """Return the command that runs this program again in an isolated interpreter.
+def restart_command(
+    arguments: Sequence[str], folders: Sequence[str], module: str = "penguin_agent.cli"
+) -> list[str]:
+    """Return the command that runs a module's `main` in a new, isolated interpreter.
 
     Our folders go last in the search path, so that nothing beside them can stand in for a library.
     """
     code = (
         "import sys; sys.path += [p for p in " + repr(list(folders)) + " if p not in sys.path]; "
-        "from penguin_agent.cli import main; sys.exit(main(sys.argv[1:]))"
+        f"from {module} import main; sys.exit(main(sys.argv[1:]))"
     )
     return [sys.executable, "-I", "-B", "-c", code, *arguments]
 

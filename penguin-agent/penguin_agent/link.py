@@ -14,8 +14,8 @@ from logbook import Logger
 from penguin_agent.bootstrap import BootstrapClient
 from penguin_agent.clock import boottime
 from penguin_agent.connection import Connection, HungUp, SentAway, Welcomed
-from penguin_agent.enrollment import address_of, anchors_pem
 from penguin_agent.renewal import is_due, is_usable, seconds_until_due
+from penguin_agent.trust_update import address_of, anchors_pem
 from penguindome.errors import Damaged, Forbidden, PenguinDomeError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from penguin_agent.backoff import Backoff
     from penguin_agent.clock import DeviceClock
     from penguin_agent.connection import Hello, Push
-    from penguin_agent.enrollment import Enrollment
-    from penguin_agent.identity import Identity, IdentityFolder
+    from penguin_agent.identities import Identities
+    from penguin_agent.identity import Identity
     from penguin_agent.trust_store import TrustStore
 
 log = Logger(__name__)
@@ -43,9 +43,8 @@ class Link:
     """One session after the other.
 
     Args:
-        identities: who we are.
+        identities: who we are; renews.
         trust: whom we believe.
-        enrollment: renews.
         clock: the device's clock and the server's.
         hello: makes what a check-in says.
         handle: is given every push, Welcomed first.
@@ -56,9 +55,8 @@ class Link:
     def __init__(
         self,
         *,
-        identities: IdentityFolder,
+        identities: Identities,
         trust: TrustStore,
-        enrollment: Enrollment,
         clock: DeviceClock,
         hello: Callable[[], Hello],
         handle: Callable[[Push], Awaitable[None]],
@@ -67,7 +65,6 @@ class Link:
     ) -> None:
         self._identities = identities
         self._trust = trust
-        self._enrollment = enrollment
         self._clock = clock
         self._hello = hello
         self._handle = handle
@@ -162,14 +159,14 @@ class Link:
 
     async def _identity(self) -> Identity:
         """Return the identity, renewed if it is due; the old one while it still serves."""
-        identity = self._identities.load()
+        identity = await self._identities.load()
         if identity is None:
             raise Damaged("the identity is gone", remedy="Run penguin-agent enroll")
         if not self._may_renew(identity):
             return identity
         self._renew_not_before = boottime() + RENEWAL_PAUSE_SECONDS
         try:
-            renewed = await self._enrollment.renew(identity)
+            renewed = await self._identities.renew()
         except PenguinDomeError as error:
             if not is_usable(identity.facts, self._clock.best()):
                 self._renew_not_before = 0.0
@@ -202,7 +199,7 @@ class Link:
 
     async def _ask_time(self) -> None:
         """Hear the server's clock where no certificate of ours is needed: ours may be out."""
-        identity = self._identities.load()
+        identity = await self._identities.load()
         if identity is None:
             return
         try:

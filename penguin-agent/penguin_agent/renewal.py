@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from penguindome.certs import CertificateFacts
+    from penguin_agent.identity import Facts
 
 _START = 5 / 14
 _SPREAD = 1 / 14
 
 
-def renewal_time(facts: CertificateFacts) -> datetime:
+def renewal_time(facts: Facts) -> datetime:
     """Return when a certificate is due; the serial spreads a fleet, and survives a restart."""
     lifetime = facts.not_after - facts.not_before
     fraction = int(facts.serial[-4:] or "0", 16) % 1000 / 1000
     return facts.not_before + lifetime * (_START + _SPREAD * fraction)
 
 
-def is_due(facts: CertificateFacts, now: datetime) -> bool:
+def is_due(facts: Facts, now: datetime) -> bool:
     """Whether a certificate should be renewed at `now`."""
     return now >= renewal_time(facts)
 
 
-def is_usable(facts: CertificateFacts, now: datetime) -> bool:
+def is_usable(facts: Facts, now: datetime) -> bool:
     """Whether the server would take a certificate at `now`, by its dates."""
     return facts.not_before - timedelta(minutes=5) <= now <= facts.not_after
 
 
-def seconds_until_due(facts: CertificateFacts, now: datetime) -> float:
+def seconds_until_due(facts: Facts, now: datetime) -> float:
     """Return how long until a certificate is due, 0 if it is."""
     return max(0.0, (renewal_time(facts) - now).total_seconds())

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def enrollment_words(
-    identity: Identity | None, waiting: Device | None, fingerprint: str
+    identity: Identity | None, waiting: Device | None, waiting_fingerprint: str
 ) -> dict[str, Any]:
     """Return the part about who this device is.
 
     Args:
         identity: once the device is in.
         waiting: an application that waits for approval.
-        fingerprint: of the key, to be read out at approval.
+        waiting_fingerprint: of the key that waits, to be read out at approval.
     """
     device = identity.device if identity else waiting
     if device is None:
@@ -38,7 +38,7 @@ def enrollment_words(
         "fleet": device.fleet,
         "server": f"{device.host}:{device.main_port}",
         "approval": device.approval,
-        "fingerprint": fingerprint,
+        "fingerprint": identity.facts.fingerprint if identity else waiting_fingerprint,
     }
     if identity is not None:
         words["certificate_until"] = to_iso(identity.facts.not_after)
