@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("ONLINE"),
     Column("LAST REPORT"),
     Column("ISSUES"),
-    Column("SYSTEM", shrinks=True),
+    Column("SYSTEM", shrinks=True, least=12),
     Column("LABELS", shrinks=True),
     Column("ID"),
 )
@@ -40,7 +40,7 @@ def _row(app: App, item: device_pb2.Device) -> tuple[str | Styled, ...]:
         item.hostname,
         styled(item.state),
         Styled("yes", "green") if item.connected else "no",
-        moments.short(item.last_report_unix_ms, app.now),
+        moments.ago(item.last_report_unix_ms, app.now),
         Styled(str(issues), "yellow") if issues else "0",
         item.os_name or "-",
         output.words(item.labels),
@@ -97,7 +97,7 @@ def outputs_table(app: App, outputs: Sequence[device_pb2.DeviceOutput]) -> None:
         (
             item.name,
             item.status,
-            moments.short(item.collected_unix_ms, app.now),
+            moments.ago(item.collected_unix_ms, app.now),
             "yes" if item.local else "no",
             item.reason or "-",
         )

@@ -21,8 +21,8 @@ _COLUMNS = (
     Column("ISSUE", shrinks=True),
     Column("STATE"),
     Column("OPENED"),
-    Column("SUMMARY", shrinks=True),
     Column("ID"),
+    Column("SUMMARY", shrinks=True, least=24),
 )
 
 
@@ -30,19 +30,21 @@ def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
     """Print issues, a line each."""
     if not issues:
         return
+    closed = any(item.state != "open" for item in issues)
     rows = [
         (
             styled(item.severity),
             item.hostname or item.device_id,
             item.name,
-            styled(item.state),
-            moments.short(item.opened_unix_ms, app.now),
-            item.summary or "-",
+            *([styled(item.state)] if closed else []),
+            moments.ago(item.opened_unix_ms, app.now),
             item.issue_id,
+            item.summary or "-",
         )
         for item in issues
     ]
-    output.table(_COLUMNS, rows)
+    columns = [column for column in _COLUMNS if closed or column.title != "STATE"]
+    output.table(columns, rows)
 
 
 def facts(app: App, item: issue_pb2.Issue) -> None:
@@ -63,8 +65,9 @@ def facts(app: App, item: issue_pb2.Issue) -> None:
         ]
     )
     if item.evidence:
+        ui.out()
         ui.out(ui.Styled("Evidence:", "bold"))
-        ui.out(json.dumps(output.loaded(item.evidence), indent=2))
+        ui.out(json.dumps(output.loaded(item.evidence), indent=2, ensure_ascii=False))
     _timeline(app, item)
 
 

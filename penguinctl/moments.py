@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from penguindome.errors import InvalidInput
 from penguindome.times import from_unix_ms, parse_duration, to_unix_ms
 
-__all__ = ["iso", "local", "moment", "relative", "short", "since", "to_unix_ms"]
+__all__ = ["ago", "iso", "local", "moment", "relative", "short", "since", "to_unix_ms"]
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 UNREADABLE = "unreadable time"
@@ -54,12 +54,17 @@ def local(value: int, now: datetime, *, never: str = "-") -> str:
 
 
 def short(value: int, now: datetime, *, never: str = "never") -> str:
-    """Say a wire value for a table's cell: local time to the minute, and relative."""
+    """Say a wire value for a table's cell: local time to the minute."""
     text = local(value, now, never=never)
-    if " (" not in text:
-        return text
-    stamp, _, ago = text.partition(" (")
-    return f"{stamp[:16]} ({ago}"
+    return text[:16] if " (" in text else text
+
+
+def ago(value: int, now: datetime, *, never: str = "never") -> str:
+    """Say a wire value for a table's cell that is read today: only how long ago it was."""
+    time = moment(value)
+    if time is None:
+        return never if value == 0 else UNREADABLE
+    return relative(time, now)
 
 
 def since(text: str, now: datetime) -> datetime:

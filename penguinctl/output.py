@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,10 +34,17 @@ output_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column; one that may shrink is cut with … where a terminal is too narrow."""
+    """A table's column; one that may shrink is cut with … where a terminal is too narrow.
+
+    Attributes:
+        title: What stands above it.
+        shrinks: Whether it may be cut.
+        least: Where so little is left of it, it is left out.
+    """
 
     title: str
     shrinks: bool = False
+    least: int = 0
 
 
 def width(text: str) -> int:
@@ -97,7 +105,16 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str | Styled]]) -> 
     lines = [titles, *cells]
     natural = [max(width(line[i].text) for line in lines) for i in range(len(columns))]
     widths = fitted(columns, natural, _terminal_width())
-    last = len(columns) - 1
+    for i, column in enumerate(columns):
+        if widths[i] < min(column.least, natural[i]):
+            rest = [[*row[:i], *row[i + 1 :]] for row in rows]
+            table([*columns[:i], *columns[i + 1 :]], rest)
+            return
+    _print(lines, widths)
+
+
+def _print(lines: Sequence[Sequence[Styled]], widths: Sequence[int]) -> None:
+    last = len(widths) - 1
     for line in lines:
         parts: list[str | Styled] = []
         for i, cell in enumerate(line):
@@ -111,8 +128,13 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str | Styled]]) -> 
 def pairs(rows: Sequence[tuple[str, str | Styled]]) -> None:
     """Print names and values of one thing, a line each."""
     broad = max(len(name) for name, _ in rows) + 2
+    limit = (_terminal_width() or 100_000) - broad - 1
     for name, value in rows:
-        ui.out(Styled(f"{name}:", "bold"), " " * (broad - len(name)), _clean(value))
+        cell = _clean(value)
+        long = width(cell.text) > limit > _NARROWEST
+        lines = textwrap.wrap(cell.text, limit, break_long_words=False) if long else []
+        text = ("\n" + " " * (broad + 1)).join(lines) or cell.text
+        ui.out(Styled(f"{name}:", "bold"), " " * (broad - len(name)), Styled(text, cell.style))
 
 
 def emit_json(value: Any) -> None:

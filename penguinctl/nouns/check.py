@@ -52,7 +52,7 @@ def _list(response: check_pb2.ListChecksResponse) -> None:
             Column("GRACE"),
             Column("ALERT EVERY"),
             Column("ORIGIN", shrinks=True),
-            Column("SUMMARY", shrinks=True),
+            Column("SUMMARY", shrinks=True, least=24),
         )
         output.table(columns, [_row(item) for item in response.checks])
     for problem in response.problems:

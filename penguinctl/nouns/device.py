@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -69,18 +70,25 @@ def list_(
 Examples:
   penguinctl device show web-1
   penguinctl device show d-abcdefghijklmnop --plugin firewall
+  penguinctl device show web-1 --plugin '*'
 """
 )
 @click.argument("device", metavar="DEVICE")
-@click.option("--plugin", "plugins", multiple=True, help="Show what this plugin printed, too.")
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    help="Show what this plugin printed, too; patterns work: '*'.",
+)
 @output_option
 @pass_app
 def show(app: App, device: str, plugins: tuple[str, ...], output_format: str) -> None:
     """Show one device and its plugins' outputs."""
     request = wire.device_pb2.GetDeviceRequest(device=device)
     response: device_pb2.GetDeviceResponse = app.call("device.GetDevice", request)
-    wanted = [item for item in response.outputs if not plugins or item.name in plugins]
-    missing = set(plugins) - {item.name for item in wanted}
+    names = [item.name for item in response.outputs]
+    missing = [plugin for plugin in plugins if not fnmatch.filter(names, plugin)]
+    wanted = [item for item in response.outputs if not plugins or _named(item.name, plugins)]
     if missing:
         raise NotFound("the device has no such output", subject=", ".join(sorted(missing)))
     value = {
@@ -88,6 +96,10 @@ def show(app: App, device: str, plugins: tuple[str, ...], output_format: str) ->
         "outputs": [device_view.output_json(item) for item in wanted],
     }
     output.answer(output_format, value, lambda: _show(app, response, wanted, with_values=plugins))
+
+
+def _named(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _show(
@@ -101,10 +113,10 @@ def _show(
     if wanted:
         ui.out()
         device_view.outputs_table(app, wanted)
-    for item in wanted if with_values else ():
+    for item in (item for item in wanted if with_values and item.json):
         ui.out()
         ui.out(ui.Styled(item.name, "bold"))
-        ui.out(json.dumps(output.loaded(item.json), indent=2))
+        ui.out(json.dumps(output.loaded(item.json), indent=2, ensure_ascii=False))
 
 
 @device.command(

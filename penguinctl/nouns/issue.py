@@ -112,8 +112,8 @@ def _audited(response: issue_pb2.AuditDevicesResponse) -> None:
         ui.out(f"Opened {_one(item)}")
     for item in response.closed:
         ui.out(f"Closed {_one(item)}")
-    counts = f"{len(response.opened)} issues opened, {len(response.closed)} closed"
-    ui.out(f"{response.devices} devices judged: {counts}.")
+    counts = f"issues opened: {len(response.opened)}, closed: {len(response.closed)}"
+    ui.out(f"Devices judged: {response.devices}; {counts}.")
 
 
 def _one(item: issue_pb2.Issue) -> str:

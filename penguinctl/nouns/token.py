@@ -115,7 +115,7 @@ def _table(app: App, tokens: list[token_pb2.Token]) -> None:
             item.token_id,
             item.state,
             f"{item.uses}/{item.max_uses}",
-            moments.short(item.expires_unix_ms, app.now),
+            moments.ago(item.expires_unix_ms, app.now),
             item.created_by,
             "yes" if item.needs_approval else "no",
             output.words(item.labels),

@@ -88,7 +88,7 @@ def test_issues(alice, agent):
     device = agent.device_id()
     audited = both(alice, "issue", "audit", device)
     assert audited["devices"] == 1
-    assert "1 devices judged" in alice.run("issue", "audit")
+    assert "Devices judged: 1;" in alice.run("issue", "audit")
     (listed,) = both(alice, "issue", "list", device, "--name", "firewall-*")["issues"]
     shown = both(alice, "issue", "show", listed["issue_id"])["issue"]
     assert shown["evidence"]
@@ -141,6 +141,16 @@ def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, pass
     assert both(alice, "trust", "show") == renewed
     newest = agent.folder / "state" / "trust" / "3.json"
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
+
+
+def test_trust(alice, passphrase):
+    version = both(alice, "trust", "show")["version"]
+    for spelling in ("-o", "--output"):
+        words = ("--passphrase-file", passphrase, spelling, "json")
+        renewed = json.loads(alice.run("trust", "renew", *words))
+        version += 1
+        assert renewed["version"] == version
+    assert f"{version}" in alice.run("trust", "show")
 
 
 def test_devices_come_and_go(fleet, alice, passphrase):

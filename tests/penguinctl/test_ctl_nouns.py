@@ -113,7 +113,7 @@ def test_issue_show(operator):
 def test_issue_audit(operator):
     result = operator("issue", "audit")
     assert "Opened firewall-disabled of web-1" in result.out
-    assert "1 issues opened, 1 closed" in result.out
+    assert "issues opened: 1, closed: 1" in result.out
     assert operator("issue", "audit", "nobody").code == 3
     assert json.loads(operator("issue", "audit", "web-1", "-o", "json").out)["devices"] == 1
 
