@@ -10,11 +10,9 @@ from typing import NoReturn
 
 import click
 
+from penguind.environment import forget_foreign_settings
 from penguindome.display import printable
 from penguindome.errors import PenguinDomeError
-
-# A child process must not inherit gRPC's threads; https://github.com/grpc/grpc/issues/14258.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 _COMMANDS = {
     "setup": "penguind.cli_setup:setup",
@@ -61,6 +59,7 @@ def cli(context: click.Context, config: Path) -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is one line and exit status 1."""
+    forget_foreign_settings(os.environ)
     try:
         cli()
     except PenguinDomeError as error:
