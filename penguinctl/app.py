@@ -44,9 +44,10 @@ class App:
     @cached_property
     def session(self) -> Session:
         """The connection to the server."""
-        from penguinctl.session import connect  # noqa: PLC0415 -- --help stays quick
+        from penguinctl.certificate import renewed  # noqa: PLC0415 -- --help stays quick
+        from penguinctl.session import connect  # noqa: PLC0415 -- as above
 
-        return connect(self.folder, self.profile, self.now)
+        return connect(self.folder, renewed(self.folder, self.profile, self.now))
 
     def call(self, method: str, request: Message, *, timeout_seconds: float = 30.0) -> Any:
         """Call a method of the server, e.g. "device.ListDevices"."""

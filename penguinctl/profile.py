@@ -2,7 +2,8 @@
 
 profile.toml      who we are and where the server is
 key.pem           the TLS key; it never leaves this folder
-request.der       the certificate request, kept until the invitation is redeemed
+next-key.pem      the next TLS key and the request for its certificate,
+request.der       kept until the invitation is redeemed
 certificate.pem   the operator certificate
 anchor.pem        the server anchor that the invitation carried
 trust/            the trust documents that we verified
@@ -36,6 +37,7 @@ class Profile:
     main_port: int
     bootstrap_port: int
     invitation_id: str
+    certificate_starts_unix_ms: int = 0
     certificate_expires_unix_ms: int = 0
     # The OpenPGP key that signs; empty before there is one.
     signing_key: str = ""

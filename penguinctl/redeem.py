@@ -1,7 +1,8 @@
 """Becoming an operator: from an invitation to a profile with a certificate.
 
 Each step leaves something on disk that the next run finds, so that an interruption anywhere is
-mended by running again: the key and the request are kept and sent again byte for byte.
+mended by running again: the key and the request are kept and sent again byte for byte. Each
+invitation gets a key of its own, as the former one may be why there is a new invitation.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penguinctl import wire
-from penguinctl.exits import NotVerified
+from penguinctl.certificate import checked
 from penguinctl.profile import Profile, ProfileFolder
 from penguinctl.session import connect_bootstrap
 from penguindome import certs, keys
 from penguindome.csr import make_csr
-from penguindome.errors import Damaged, PreconditionFailed
-from penguindome.names import Principal, to_uri
+from penguindome.errors import PreconditionFailed
 from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
+    from penguindome.certs import CertificateFacts
     from penguindome.tokens import Invitation
     from penguindome.v1 import bootstrap_pb2
+
+# The key and the request of an invitation until its certificate is here.
+_NEXT_KEY, _REQUEST = "next-key.pem", "request.der"
 
 
 def redeem(folder: ProfileFolder, invitation: Invitation) -> Profile:
@@ -36,13 +40,18 @@ def redeem(folder: ProfileFolder, invitation: Invitation) -> Profile:
     if previous is not None:
         _check_same(previous, invitation, folder)
         if previous.invitation_id == invitation.invitation_id.hex():
+            _tidy(folder)
             return previous
     certificate = _certificate(folder, invitation)
+    key = folder.read(_NEXT_KEY)
+    name = invitation.operator_name
+    facts = checked(certificate, key, fleet=invitation.fleet, operator=name)
+    folder.write("key.pem", key)
     folder.write("certificate.pem", certificate)
     folder.write("anchor.pem", certs.der_to_pem(invitation.anchor))
-    profile = _profile(invitation, certificate, previous)
+    profile = _profile(invitation, facts, previous)
     folder.save(profile)
-    folder.remove("request.der")
+    _tidy(folder)
     return profile
 
 
@@ -59,11 +68,11 @@ def _check_same(previous: Profile, invitation: Invitation, folder: ProfileFolder
 
 
 def _certificate(folder: ProfileFolder, invitation: Invitation) -> bytes:
-    if not folder.has("key.pem"):
-        folder.write("key.pem", keys.generate_key())
-    key = folder.read("key.pem")
-    if not folder.has("request.der"):
-        folder.write("request.der", make_csr(key))
+    if not folder.has(_NEXT_KEY):
+        folder.remove(_REQUEST)
+        folder.write(_NEXT_KEY, keys.generate_key())
+    if not folder.has(_REQUEST):
+        folder.write(_REQUEST, make_csr(folder.read(_NEXT_KEY)))
     session = connect_bootstrap(
         invitation.host,
         invitation.bootstrap_port,
@@ -72,31 +81,21 @@ def _certificate(folder: ProfileFolder, invitation: Invitation) -> bytes:
     request = wire.bootstrap_pb2.RedeemInvitationRequest(
         invitation_id=invitation.invitation_id,
         invitation_secret=invitation.secret,
-        csr=folder.read("request.der"),
+        csr=folder.read(_REQUEST),
     )
     response: bootstrap_pb2.RedeemInvitationResponse = session.call(
         "bootstrap.RedeemInvitation", request
     )
     session.close()
-    _check_certificate(response.certificate, key, invitation)
     return response.certificate
 
 
-def _check_certificate(certificate: bytes, key: bytes, invitation: Invitation) -> None:
-    try:
-        facts = certs.parse_certificate(certificate)
-    except Damaged as error:
-        raise NotVerified("the server sent no certificate", subject="certificate") from error
-    principal = Principal("operator", invitation.fleet, invitation.operator_name)
-    if facts.spki != keys.key_spki(key) or facts.uris != (to_uri(principal),):
-        raise NotVerified(
-            "the server's answer is a certificate for another key or another name",
-            subject="certificate",
-            remedy="Nothing was stored; tell the server's administrator",
-        )
+def _tidy(folder: ProfileFolder) -> None:
+    folder.remove(_REQUEST)
+    folder.remove(_NEXT_KEY)
 
 
-def _profile(invitation: Invitation, certificate: bytes, previous: Profile | None) -> Profile:
+def _profile(invitation: Invitation, facts: CertificateFacts, previous: Profile | None) -> Profile:
     return Profile(
         fleet=invitation.fleet,
         operator=invitation.operator_name,
@@ -104,7 +103,8 @@ def _profile(invitation: Invitation, certificate: bytes, previous: Profile | Non
         main_port=invitation.main_port,
         bootstrap_port=invitation.bootstrap_port,
         invitation_id=invitation.invitation_id.hex(),
-        certificate_expires_unix_ms=to_unix_ms(certs.parse_certificate(certificate).not_after),
+        certificate_starts_unix_ms=to_unix_ms(facts.not_before),
+        certificate_expires_unix_ms=to_unix_ms(facts.not_after),
         signing_key=previous.signing_key if previous else "",
         gpg_home=previous.gpg_home if previous else "",
         own_home=previous.own_home if previous else False,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from penguinctl import moments, wire
+from penguinctl import wire
 from penguinctl.exits import NotVerified
 from penguindome import channels
 from penguindome.error_wire import from_rpc_error
-from penguindome.errors import PenguinDomeError, Unauthenticated, Unavailable
+from penguindome.errors import PenguinDomeError, Unavailable
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from google.protobuf.message import Message
 
     from penguinctl.profile import Profile, ProfileFolder
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 # A list of thousands of devices with their issues is a few MiB.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 BOOTSTRAP_MESSAGE_BYTES = 4 * 1024 * 1024
-_WARN_BEFORE = timedelta(days=7)
 
 
 class Session:
@@ -77,14 +73,12 @@ class Session:
         return ours
 
 
-def connect(folder: ProfileFolder, profile: Profile, now: datetime) -> Session:
+def connect(folder: ProfileFolder, profile: Profile) -> Session:
     """Open a session as the operator of a profile.
 
     Raises:
-        Unauthenticated: The operator certificate has ended.
         PreconditionFailed: A file of the profile is missing or open to others.
     """
-    _check_certificate(profile, now)
     channel = channels.sync_channel(
         profile.host,
         profile.main_port,
@@ -102,21 +96,3 @@ def connect_bootstrap(host: str, port: int, *, anchor_pem: bytes) -> Session:
         host, port, anchors_pem=anchor_pem, max_message_bytes=BOOTSTRAP_MESSAGE_BYTES
     )
     return Session(channel, f"{host}:{port}")
-
-
-def _check_certificate(profile: Profile, now: datetime) -> None:
-    from penguinctl import ui  # noqa: PLC0415 -- only to warn
-
-    end = moments.moment(profile.certificate_expires_unix_ms)
-    if end is None:
-        return
-    renewal = "Ask for a new invitation (`penguind operator invite`) and run `penguinctl init`"
-    if end <= now:
-        raise Unauthenticated(
-            f"your operator certificate ended {moments.relative(end, now)}",
-            subject=profile.operator,
-            code="certificate-expired",
-            remedy=renewal,
-        )
-    if end - now < _WARN_BEFORE:
-        ui.note(f"Your operator certificate ends {moments.relative(end, now)}: {renewal}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penguinctl import signing, ui, wire
 from penguinctl.approval import own_key
+from penguinctl.certificate import renewed
 from penguinctl.first_trust import FirstTrust
 from penguinctl.redeem import redeem
 from penguinctl.session import connect
@@ -42,7 +43,7 @@ class Setup:
         profile = redeem(app.folder, invitation) if invitation else app.profile
         ui.note(f"You are {profile.operator} in fleet {profile.fleet}.")
         profile = self._with_key(profile)
-        session = connect(app.folder, profile, app.now)
+        session = connect(app.folder, renewed(app.folder, profile, app.now))
         request = wire.server_pb2.GetSelfRequest()
         me: server_pb2.GetSelfResponse = session.call("server.GetSelf", request)
         pinned = trust_hash or (invitation.trust_hash if invitation else b"")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SKEW = timedelta(minutes=5)
 _CERTIFICATES_KEPT = 20_000
-_RENEW = "renew the certificate; the agent does so by itself, penguinctl says how"
+_RENEW = "the agent and penguinctl renew it by themselves; if they do not, they say why"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from penguindome.errors import PenguinDomeError
 from penguindome.ids import new_fleet_id
 from penguindome.names import Principal, to_uri
 from penguindome.tokens import Invitation, encode_invitation
-from tests.penguinctl import hostile_text, simulated_services
+from tests.penguinctl import hostile_text, simulated_bootstrap, simulated_services
 
 HOST = "127.0.0.1"
 
@@ -83,6 +83,8 @@ class Simulator:
         self.main_port = self.bootstrap_port = 0
         self.invitations = {}
         self.used = {}
+        self.nonces = set()
+        self.keys = {}
         self.certificate_days = 10
         self.reset()
 
@@ -106,7 +108,7 @@ class Simulator:
         main = grpc.ssl_server_credentials(pair, self.operators.pem, require_client_auth=True)
         self.main_port = self._listen(main, simulated_services.add_main)
         self.bootstrap_port = self._listen(
-            grpc.ssl_server_credentials(pair), simulated_services.add_bootstrap
+            grpc.ssl_server_credentials(pair), simulated_bootstrap.add_bootstrap
         )
         return self
 
@@ -176,6 +178,11 @@ class Simulator:
 
     def operator_certificate(self, name, csr):
         """Return a certificate for an operator's request."""
+        self.keys[name] = csr_spki(csr)
+        return self.renewed_certificate(name)
+
+    def renewed_certificate(self, name):
+        """Return a certificate for an operator's recorded key."""
         uri = to_uri(Principal("operator", self.fleet, name))
         days = self.certificate_days
-        return self.operators.issue(csr_spki(csr), client=True, days=days, uri=uri)
+        return self.operators.issue(self.keys[name], client=True, days=days, uri=uri)

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 
 from penguindome import chain, selectors
-from penguindome.errors import AlreadyExists, Forbidden, NotFound
+from penguindome.errors import AlreadyExists, NotFound
 from penguindome.v1 import (
-    bootstrap_pb2,
-    bootstrap_pb2_grpc,
     check_pb2,
     check_pb2_grpc,
     device_pb2,
@@ -86,22 +84,6 @@ class Base:
     @property
     def state(self):
         return self.simulator.state
-
-
-class Bootstrap(Base, bootstrap_pb2_grpc.BootstrapServiceServicer):
-    def RedeemInvitation(self, request, context):  # noqa: N802 -- gRPC's name
-        entry = self.simulator.invitations.get(request.invitation_id)
-        if entry is None or entry[0].secret != request.invitation_secret:
-            raise Forbidden("the invitation is unknown, used or over", remedy="Ask for a new one")
-        invitation, roles = entry
-        if self.simulator.used.setdefault(request.invitation_id, request.csr) != request.csr:
-            raise Forbidden("the invitation was used already", remedy="Ask for a new one")
-        self.state.roles = roles
-        return bootstrap_pb2.RedeemInvitationResponse(
-            operator_name=invitation.operator_name,
-            certificate=self.simulator.operator_certificate(invitation.operator_name, request.csr),
-            roles=roles,
-        )
 
 
 class Device(Base, device_pb2_grpc.DeviceServiceServicer):
@@ -283,10 +265,6 @@ class Server(Base, server_pb2_grpc.ServerServiceServicer):
             advertised_host="penguind.example.com",
             certificate_expires_unix_ms=2_000_000_000_000,
         )
-
-
-def add_bootstrap(server, simulator):
-    bootstrap_pb2_grpc.add_BootstrapServiceServicer_to_server(Bootstrap(simulator), server)
 
 
 def add_main(server, simulator):

@@ -217,16 +217,23 @@ def test_running_again_when_all_is_done_is_harmless(fresh, ctl):
     assert len(fresh.requests("RedeemInvitation")) == 1
 
 
-def test_new_invitation_renews_the_certificate(fresh, ctl):
+def test_new_invitation_brings_a_new_key(fresh, ctl):
     fresh.certificate_days = -0.5
-    ctl("init", stdin=fresh.invitation())
-    expired = ctl("device", "list")
-    assert (expired.code, "certificate ended" in expired.err) == (4, True)
-    fresh.certificate_days = 3
-    assert ctl("init", stdin=fresh.invitation()).code == 0
-    result = ctl("device", "list")
-    assert result.code == 0
-    assert "certificate ends in 2 d" in result.err
+    ctl("init", stdin=fresh.invitation(roles=("viewer",)))
+    before = (ctl.profile / "key.pem").read_bytes()
+    fresh.certificate_days = 10
+    assert ctl("init", stdin=fresh.invitation(roles=("viewer",))).code == 0
+    assert (ctl.profile / "key.pem").read_bytes() != before
+    assert not {"next-key.pem", "request.der"} & {path.name for path in ctl.profile.iterdir()}
+    assert ctl("device", "list").code == 0
+
+
+def test_refused_invitation_leaves_the_profile_usable(fresh, ctl):
+    ctl("init", stdin=fresh.invitation(roles=("viewer",)))
+    line = fresh.invitation()
+    fresh.invitations.clear()
+    assert ctl("init", stdin=line).code == 4
+    assert ctl("device", "list").code == 0
 
 
 def test_profile_of_another_fleet_is_kept_apart(fresh, ctl):
