@@ -23,7 +23,7 @@ from pymongo.errors import (
 from penguindome.errors import InternalError, InvalidInput, PreconditionFailed, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 Store = TypeVar("Store")
 
@@ -32,8 +32,9 @@ _AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)
 _TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 _DUPLICATE_CODE = 11000
 _AUTHENTICATION_CODES = frozenset({13, 18})
-# Source: MongoDB's error_codes.yml, OutOfDiskSpace.
+# Source: MongoDB's error_codes.yml, OutOfDiskSpace; WiredTiger only repeats strerror(ENOSPC).
 _DISK_CODE = 14031
+_DISK_WORDS = "No space left on device"
 
 
 def translated(store: type[Store]) -> type[Store]:
@@ -89,7 +90,7 @@ def _translated(error: PyMongoError) -> Unavailable | InvalidInput | Preconditio
         return InvalidInput("this was stored before under the same id", code="used-id")
     if code in _TOO_LARGE_CODES:
         return InvalidInput("this is too large for the database")
-    if code == _DISK_CODE:
+    if code == _DISK_CODE or _DISK_WORDS in _words(error):
         return Unavailable(
             "the database's disk is full",
             subject="database",
@@ -104,7 +105,7 @@ def _translated(error: PyMongoError) -> Unavailable | InvalidInput | Preconditio
             remedy="try again; if it stays away, look at the server's log",
             retry_after_seconds=_RETRY_AFTER_SECONDS,
         )
-    return InternalError(f"the database refused an operation: {error}"[:500])
+    return InternalError(f"the database refused an operation: {_words(error)}"[:500])
 
 
 def _is_away(error: PyMongoError) -> bool:
@@ -117,8 +118,20 @@ def _is_away(error: PyMongoError) -> bool:
 
 
 def _code(error: PyMongoError) -> int | None:
+    code = _failure(error).get("code")
+    return code if isinstance(code, int) else None
+
+
+def _words(error: PyMongoError) -> str:
+    """Return what the server said; the driver's own text repeats whole documents of ours."""
+    failure = _failure(error)
+    return f"{failure.get('errmsg', type(error).__name__)} ({failure.get('code', 'no code')})"
+
+
+def _failure(error: PyMongoError) -> Mapping[str, Any]:
+    """Return the server's answer that an error is about, empty if there is none."""
+    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
     if isinstance(error, BulkWriteError):
-        failures = (error.details or {}).get("writeErrors") or [{}]
-        code = failures[0].get("code")
-        return code if isinstance(code, int) else None
-    return error.code if isinstance(error, OperationFailure) else None
+        found = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+        return found[0] if found else {}
+    return {"code": error.code, **details} if isinstance(error, OperationFailure) else {}
