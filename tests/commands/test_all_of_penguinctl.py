@@ -143,16 +143,6 @@ def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, pass
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
 
 
-def test_trust(alice, passphrase):
-    version = both(alice, "trust", "show")["version"]
-    for spelling in ("-o", "--output"):
-        words = ("--passphrase-file", passphrase, spelling, "json")
-        renewed = json.loads(alice.run("trust", "renew", *words))
-        version += 1
-        assert renewed["version"] == version
-    assert f"{version}" in alice.run("trust", "show")
-
-
 def test_devices_come_and_go(fleet, alice, passphrase):
     token = alice.token("--uses", "2", "--approve")
     for spelling in ("-o", "--output"):
