@@ -70,7 +70,8 @@ def chained(change: Report, base: State) -> Report:
         base_hash=base.hash(),
         state_hash=base.after(change).hash(),
         outputs=base.changed(change.outputs),
-        removed=tuple(name for name in change.removed if name in base.outputs),
+        # Also of names that `base` lacks: a full report may have announced them.
+        removed=change.removed,
         following=(),
     )
 

@@ -34,6 +34,7 @@ class ModelServer:
             return False, self.hash()
         assert self.hashes is not None
         for name in report.removed:
+            self.following.discard(name)
             self.hashes.pop(name, None)
             self.values.pop(name, None)
         for output in report.outputs:

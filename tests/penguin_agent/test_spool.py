@@ -4,13 +4,15 @@ import resource
 import signal
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from penguin_agent.spool import SpoolLimits
-from penguin_agent.state import STATE_LIMIT_OUTPUTS, State, fitted
-from tests.penguin_agent.spool_machine import World, output, value
+from penguin_agent.state import STATE_LIMIT_OUTPUTS, State, as_full, chained, fitted, merged
+from penguindome.reports import Report
+from tests.penguin_agent.spool_machine import START, World, output, value
 
 BIG = SpoolLimits(entries=8, bytes=1 << 20, message_bytes=1 << 20)
 MIB = 1 << 20
@@ -49,6 +51,14 @@ def test_weeks_offline_stay_within_the_bound_and_end_in_the_truth(world):
     world.settle()
     world.check()
     assert 2 < len(world.server.stored) <= BIG.entries + 1
+
+
+def test_an_announced_output_that_goes_before_it_came_is_taken_back():
+    came = Report("r1", b"", b"", START, "boot", (output("os", b"1"),), (), full=False)
+    went = replace(came, outputs=(), removed=("os",))
+    full = as_full(replace(came, outputs=()), State(), report_id="r2", coming={"os"})
+    assert full.following == ("os",)
+    assert chained(merged(came, went, report_id="r3"), State()).removed == ("os",)
 
 
 def test_a_report_under_way_is_never_merged(world):
