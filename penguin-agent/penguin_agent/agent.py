@@ -137,6 +137,12 @@ class Agent:
             version=self.base.version,
         )
 
+    def woke(self) -> None:
+        """Go on after the machine slept: the connection is most likely dead, and much is due."""
+        self.link.reconnect()
+        self.link.wake()
+        self.collecting.wake()
+
     async def handle(self, push: Push) -> None:
         """Act on what the server pushed, within this device's own bounds."""
         allow = self.base.settings.allow

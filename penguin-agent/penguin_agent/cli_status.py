@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from penguin_agent import cli_print
-from penguin_agent.control import ask
+from penguin_agent.control import HUNG, ask
 from penguindome.errors import Unavailable
 from penguindome.times import format_duration, utc_now
 
@@ -21,15 +21,25 @@ def status(options: argparse.Namespace, settings: Settings) -> int:
     """Tell how the agent is doing; exit code 5 if the daemon does not run."""
     try:
         words = ask(settings.paths.socket, "status")
-    except Unavailable:
-        from penguin_agent.offline import offline_status  # noqa: PLC0415 -- heavy, rarely needed
-
-        words = offline_status(settings.paths.state_dir)
+    except Unavailable as error:
+        words = _words_of_files(settings, error)
     if options.output == "json":
         cli_print.as_json(words)
     else:
         _show(words)
     return 0 if words["running"] else 5
+
+
+def _words_of_files(settings: Settings, error: Unavailable) -> dict[str, Any]:
+    """Return what the files say, where the daemon is down and they may be read."""
+    from penguin_agent.offline import offline_status  # noqa: PLC0415 -- heavy, rarely needed
+
+    if error.code == HUNG:
+        raise error
+    try:
+        return offline_status(settings.paths.state_dir)
+    except PermissionError:
+        raise error from None
 
 
 def issues(options: argparse.Namespace, settings: Settings) -> int:

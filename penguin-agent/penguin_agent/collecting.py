@@ -6,6 +6,7 @@ Nothing polls: the loop sleeps until the next plugin is due.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from logbook import Logger
@@ -70,7 +71,7 @@ class Collecting:
         self._boot_id = boot_id
         self._version = version
         self._steady = steady
-        self._requests: asyncio.Queue[CollectWanted] = asyncio.Queue(REQUESTS_WAITING)
+        self._requests: asyncio.Queue[CollectWanted | None] = asyncio.Queue(REQUESTS_WAITING)
         self._cost = 0.0
         self._asked_time = 0.0
 
@@ -82,6 +83,11 @@ class Collecting:
             log.warning("Too many requests to collect wait; {!r} is dropped", wanted.request_id)
             return False
         return True
+
+    def wake(self) -> None:
+        """Have the schedule looked at again: timers stood still while the machine slept."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._requests.put_nowait(None)
 
     async def run(self) -> None:
         """Collect for ever."""
@@ -96,7 +102,8 @@ class Collecting:
                     wanted = await self._requests.get()
             except TimeoutError:
                 continue
-            await self._answer(wanted)
+            if wanted is not None:
+                await self._answer(wanted)
 
     async def _answer(self, wanted: CollectWanted) -> None:
         """Collect because somebody asked, but never more than a third of the time."""

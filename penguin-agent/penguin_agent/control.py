@@ -29,6 +29,7 @@ log = Logger(__name__)
 LINE_LIMIT = 8 * 1024
 ANSWER_LIMIT = 4 * 1024 * 1024
 IDLE_SECONDS = 10.0
+HUNG = "not-answering"
 CALLERS = 16
 _CREDENTIALS = struct.Struct("3i")
 
@@ -113,6 +114,13 @@ def ask(path: Path, verb: str, **arguments: Any) -> Any:
             channel.sendall(request)
             with channel.makefile("rb") as stream:
                 answer = json.loads(stream.readline(ANSWER_LIMIT))
+    except TimeoutError:
+        raise Unavailable(
+            "the agent's daemon runs but does not answer",
+            code=HUNG,
+            subject=str(path),
+            remedy="See its log; restart it: systemctl restart penguin-agent",
+        ) from None
     except (OSError, ValueError) as error:
         raise Unavailable(
             f"the agent's daemon does not answer ({error})",

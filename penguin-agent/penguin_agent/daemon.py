@@ -21,6 +21,7 @@ from penguin_agent.connection import CollectWanted
 from penguin_agent.control import ControlSocket, Verb
 from penguin_agent.failpoints import make_failpoint
 from penguin_agent.service_manager import notify
+from penguin_agent.wakeups import watch_network, watch_sleep
 from penguindome.durable import check_private, make_private_dir
 from penguindome.errors import AlreadyExists, Forbidden, PenguinDomeError, PreconditionFailed
 from penguindome.ids import new_ulid
@@ -58,6 +59,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._wake)
         with contextlib.suppress(PenguinDomeError):  # the agent's own loop tells it
             # Who asks should not hear "not enrolled" while the child still looks.
             await self._base.identities.load()
@@ -67,6 +69,8 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             self._start(group, "agent", lambda: self._live(group))
             self._start(group, "watchdog", _feed_watchdog)
+            self._start(group, "sleep watch", lambda: watch_sleep(self._woke))
+            self._start(group, "network watch", lambda: watch_network(self._network_changed))
             await self._stop.wait()
             log.info("Stopping")
             notify("STOPPING=1")
@@ -141,12 +145,29 @@ class Daemon:
         if self._agent is None:
             raise PreconditionFailed("this device is not enrolled")
         names = tuple(str(name) for name in request.get("plugins") or ())[:NAMES_LIMIT]
+        self._agent.link.wake(asked=True)
         request_id = new_ulid(utc_now())
         return {"accepted": self._agent.collecting.ask(CollectWanted(names, request_id))}
 
     def _reload(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        self._look.set()
+        self._wake()
         return {}
+
+    def _wake(self) -> None:
+        """Do now what waits for its time."""
+        self._look.set()
+        if self._agent is not None:
+            self._agent.link.wake(asked=True)
+
+    def _woke(self) -> None:
+        """Go on after the machine slept."""
+        self._look.set()
+        if self._agent is not None:
+            self._agent.woke()
+
+    def _network_changed(self) -> None:
+        if self._agent is not None:
+            self._agent.link.wake()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

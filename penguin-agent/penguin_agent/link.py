@@ -7,6 +7,7 @@ to the next attempt after a pause with full jitter, from 1 second to 5 minutes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from logbook import Logger
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 WELCOME_SECONDS = 30.0
+# A server that welcomes and hangs up at once is not well yet.
+LIVED_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 24 * 3600.0
 RENEWAL_PAUSE_SECONDS = 900.0
 REFUSED_SECONDS = 300.0
@@ -72,6 +75,8 @@ class Link:
         self._group = group
         self._renew_wanted = False
         self._renew_not_before = 0.0
+        self._patient = False
+        self._woken = asyncio.Event()
         self.connection: Connection | None = None
         self.connected = asyncio.Event()
         self.trouble = ""
@@ -79,11 +84,24 @@ class Link:
     async def run(self) -> None:
         """Keep connected for ever."""
         while True:
+            self._patient = False
+            self._woken.clear()
             try:
                 pause = await self._session()
             except PenguinDomeError as error:
                 pause = await self._pause_after(error)
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+
+    def wake(self, *, asked: bool = False) -> None:
+        """End the pause before the next attempt.
+
+        Args:
+            asked: somebody on this device wants it; otherwise the server's wish to be left alone
+                and its refusal count for more.
+        """
+        if asked or not self._patient:
+            self._backoff.reset()
+            self._woken.set()
 
     def reconnect(self, *, renew: bool = False) -> None:
         """End the session, so that the next begins with a new channel.
@@ -95,6 +113,11 @@ class Link:
         if self.connection is not None:
             self.connection.hang_up()
 
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
     async def _session(self) -> float:
         """Run one session; returns the pause before the next one."""
         identity = await self._identity()
@@ -102,7 +125,7 @@ class Link:
         reader = self._group.create_task(connection.read(self._hello()), name="check-in")
         try:
             await self._welcomed(connection)
-            return await self._listen(connection, identity)
+            return await self._listen(connection, identity, boottime())
         finally:
             self.connected.clear()
             self.connection = None
@@ -121,14 +144,13 @@ class Link:
         if not isinstance(first, Welcomed):
             raise Damaged("the server's first message is no welcome", code="protocol")
         self._clock.heard(first.server_time)
-        self._backoff.reset()
         self.trouble = ""
         self.connection = connection
         log.info("Connected to the server")
         await self._handle(first)
         self.connected.set()
 
-    async def _listen(self, connection: Connection, identity: Identity) -> float:
+    async def _listen(self, connection: Connection, identity: Identity, started: float) -> float:
         while True:
             try:
                 async with asyncio.timeout(self._patience(identity)):
@@ -137,12 +159,15 @@ class Link:
                 if self._may_renew(identity):
                     return 0.0
                 continue
+            if boottime() - started > LIVED_SECONDS:
+                self._backoff.reset()
             if isinstance(push, HungUp):
                 if push.error is not None:
                     raise push.error
                 return 0.0 if self._renew_wanted else self._backoff.next_seconds()
             if isinstance(push, SentAway):
                 log.info("Sent away for {}: {}", push.retry_after, push.reason)
+                self._patient = True
                 away = min(push.retry_after.total_seconds(), LONGEST_ABSENCE_SECONDS)
                 return away + self._backoff.next_seconds()
             await self._handle(push)
@@ -193,6 +218,7 @@ class Link:
             self._renew_wanted = True
         elif isinstance(error, Forbidden):
             pause = max(pause, REFUSED_SECONDS)
+            self._patient = True
         elif self._backoff.failures % ASK_TIME_EVERY == 0:
             await self._ask_time()
         return max(pause, min(float(error.retry_after_seconds), LONGEST_ABSENCE_SECONDS))

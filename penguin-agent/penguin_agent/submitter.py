@@ -37,6 +37,7 @@ log = Logger(__name__)
 SHORTEST = timedelta(seconds=1)
 LONGEST = timedelta(hours=1)
 HOPELESS_FAILURES = 8
+STEP_SECONDS = 60.0
 
 
 class Submitter:
@@ -100,10 +101,10 @@ class Submitter:
             await self._drain()
 
     async def _until_due(self) -> None:
-        seconds = self._not_before - self._steady()
-        if seconds > 0:
+        while (seconds := self._not_before - self._steady()) > 0 and not self._urgent.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                # In short steps, since timers stand still while the machine sleeps.
+                async with asyncio.timeout(min(seconds, STEP_SECONDS)):
                     await self._urgent.wait()
         self._urgent.clear()
 
