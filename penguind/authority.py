@@ -107,6 +107,11 @@ def key_files(state_dir: Path) -> tuple[Path, ...]:
     return (folder / "device-ca-key.pem", folder / "operator-ca-key.pem")
 
 
+def anchor_key(state_dir: Path) -> Path:
+    """Return where the server anchor's key is, unless it was moved off the machine."""
+    return authority_dir(state_dir) / "anchor-key.pem"
+
+
 def load_authority(state_dir: Path, fleet: str) -> Authority:
     """Read the two authorities that the server uses.
 

@@ -6,7 +6,7 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from penguind.authority import authority_dir, key_files
+from penguind.authority import anchor_key, authority_dir, key_files
 from penguindome.durable import check_private
 from penguindome.errors import NotFound, PreconditionFailed
 
@@ -69,9 +69,12 @@ def check_files(settings: Settings) -> None:
     """
     uid, state_dir = os.geteuid(), settings.server.state_dir
     check_state_dir(state_dir)
+    check_settings(settings.path)
     check_private(authority_dir(state_dir), owner_uid=uid, max_mode=_FOLDER_MODE, directory=True)
     for path in key_files(state_dir):
         check_private(path, owner_uid=uid, max_mode=_KEY_MODE, directory=False)
+    if anchor_key(state_dir).exists():
+        check_private(anchor_key(state_dir), owner_uid=uid, max_mode=_KEY_MODE, directory=False)
     check_secret(settings.listen.key)
     if settings.database.password_file is not None:
         check_secret(settings.database.password_file)
@@ -95,6 +98,29 @@ def check_state_dir(state_dir: Path) -> None:
             subject=str(state_dir),
             remedy="run penguind setup first, or correct server.state_dir",
         ) from None
+
+
+def check_settings(path: Path) -> None:
+    """Check that nobody but root and we can change the settings: they name keys and database.
+
+    Raises:
+        PreconditionFailed: naming the command that mends it.
+    """
+    facts = path.stat()
+    if facts.st_uid not in (0, os.geteuid()):
+        raise PreconditionFailed(
+            f"the settings belong to uid {facts.st_uid}",
+            code="loose-mode",
+            subject=str(path),
+            remedy=f"Run: chown root {path}",
+        )
+    if facts.st_mode & 0o002:
+        raise PreconditionFailed(
+            f"the settings have mode {facts.st_mode & 0o7777:04o}: everybody can change them",
+            code="loose-mode",
+            subject=str(path),
+            remedy=f"Run: chmod o-w {path}",
+        )
 
 
 def check_secret(path: Path) -> None:
