@@ -252,6 +252,7 @@ def _check_size(outputs: list[HeldOutput]) -> None:
         raise InvalidInput(
             f"the device's state has {size} bytes of JSON, more than {MOST_STATE_BYTES}",
             code="state-too-large",
+            subject=max(outputs, key=lambda output: output.size_bytes).name,
             remedy="let the largest plugins print less",
         )
 

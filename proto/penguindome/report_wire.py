@@ -6,7 +6,7 @@ Trust: the message comes from a device; what comes out passed `check_report`.
 from __future__ import annotations
 
 from penguindome.errors import InvalidInput
-from penguindome.reports import Output, OutputStatus, Report, check_report
+from penguindome.reports import Output, OutputStatus, Report, check_report, valid_plugin_name
 from penguindome.times import from_unix_ms, to_unix_ms
 from penguindome.v1 import agent_pb2
 
@@ -74,7 +74,11 @@ def _output_to_message(output: Output) -> agent_pb2.PluginOutput:
 def _output_from_message(message: agent_pb2.PluginOutput) -> Output:
     status = _FROM_WIRE.get(message.status)
     if status is None:
-        raise InvalidInput("an output has no known status", code="bad-report")
+        raise InvalidInput(
+            "the report is refused: an output has no known status",
+            code="bad-report",
+            subject=message.name if valid_plugin_name(message.name) else "",
+        )
     cached = message.cached_unix_ms
     return Output(
         name=message.name,

@@ -55,7 +55,8 @@ def check_report(report: Report) -> None:
     """Check everything about a report but the JSON inside.
 
     Raises:
-        InvalidInput: Names the first thing that is wrong.
+        InvalidInput: Names the first thing that is wrong; the subject is the output that is to
+            blame, so that the device can leave it out.
     """
     _require(is_ulid(report.report_id), "the report id is no ULID")
     _require(len(report.state_hash) == HASH_BYTES, "the state hash has not 32 bytes")
@@ -83,19 +84,19 @@ def _check_names(report: Report) -> None:
 
 def _check_output(output: Output) -> None:
     name, status = output.name, output.status
-    _require(len(output.json) <= JSON_LIMIT_BYTES, f"{name}: the JSON is larger than 1 MiB")
-    _require(bool(output.json) or status not in _WITH_JSON, f"{name}: {status} without JSON")
-    _require(not output.json or status in _MAY_HAVE_JSON, f"{name}: {status} with JSON")
+    _require(len(output.json) <= JSON_LIMIT_BYTES, "the JSON is larger than 1 MiB", name)
+    _require(bool(output.json) or status not in _WITH_JSON, f"{status} without JSON", name)
+    _require(not output.json or status in _MAY_HAVE_JSON, f"{status} with JSON", name)
     reason = output.reason.encode("utf-8", "surrogatepass")
-    _require(len(reason) <= REASON_LIMIT_BYTES, f"{name}: the reason is longer than 1 KiB")
-    _require("\n" not in output.reason, f"{name}: the reason has several lines")
+    _require(len(reason) <= REASON_LIMIT_BYTES, "the reason is longer than 1 KiB", name)
+    _require("\n" not in output.reason, "the reason has several lines", name)
     cached = output.cached_time is None or status is OutputStatus.CACHED
-    _require(cached, f"{name}: {status} with a cached time")
+    _require(cached, f"{status} with a cached time", name)
 
 
-def _require(good: bool, reason: str) -> None:  # noqa: FBT001 -- reads as a sentence
+def _require(good: bool, reason: str, output: str = "") -> None:  # noqa: FBT001 -- reads as a sentence
     if not good:
-        raise InvalidInput(f"the report is refused: {reason}", code="bad-report")
+        raise InvalidInput(f"the report is refused: {reason}", code="bad-report", subject=output)
 
 
 def split_report(

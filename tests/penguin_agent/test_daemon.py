@@ -85,6 +85,17 @@ def test_a_refused_output_is_put_aside_and_blocks_nothing(running, simulator):
     assert "poison" in json.loads(letter.read_text())["reason"]
 
 
+def test_only_the_output_that_the_server_names_is_left_out(running, simulator):
+    running.plugin("bad", HELLO)
+    simulator.mischief.refusals = [InvalidInput("two lines", code="bad-report", subject="bad")]
+    ask_to_collect(simulator)
+    eventually(lambda: "bad" in simulator.device.model.values)
+    model = simulator.device.model
+    assert model.values["bad"] == b""
+    assert json.loads(model.values["hello"]) == {"hello": 1}
+    assert running.status()["spool_depth"] == 0
+
+
 def test_errors_of_the_server_are_outlived(running, simulator):
     simulator.mischief.refusals = [
         InternalError("a bug"),

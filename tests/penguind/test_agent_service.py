@@ -191,3 +191,19 @@ def test_absurd_clock_is_clamped(mongo_uri):
         call.cancel()
 
     run(mongo_uri, story)
+
+
+def test_a_refusal_names_the_output_to_blame(mongo_uri):
+    async def story(server, stub):
+        await server.states.create("d-1", NOW)
+        reporter = Reporter("d-1")
+        reporter.set(good=1, bad=2)
+        message = report_to_message(reporter.full())
+        culprit = next(each for each in message.outputs if each.name == "bad")
+        culprit.reason = "two\nlines"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.SubmitReport(message, metadata=(("device", "d-1"),))
+        error = from_rpc_error(caught.value)
+        assert (type(error), error.subject) == (InvalidInput, "bad")
+
+    run(mongo_uri, story)

@@ -135,8 +135,10 @@ def test_first_submission_in_parts_leaves_no_trail(device):
 
 def test_state_has_bounds(device):
     device.put(*(output(f"p{number}", "x" * 250_000) for number in range(40)))
-    with pytest.raises(InvalidInput, match="bytes of JSON"):
+    device.put(output("greedy", "x" * 260_000))
+    with pytest.raises(InvalidInput, match="bytes of JSON") as caught:
         decide(EMPTY, device.full())
+    assert caught.value.subject == "greedy"
     device.outputs = {f"p{n}": output(f"p{n}", n) for n in range(257)}
     with pytest.raises(InvalidInput, match="257 outputs"):
         decide(EMPTY, device.full())

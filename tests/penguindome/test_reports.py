@@ -179,6 +179,33 @@ def test_bad_reports_are_refused(changes: dict) -> None:
     assert caught.value.code == "bad-report"
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"json": b""},
+        {"json": b"x" * (1024 * 1024 + 1)},
+        {"reason": "a\nb"},
+        {"reason": "x" * 1025},
+        {"status": OutputStatus.ERROR},
+        {"cached_time": NOW},
+    ],
+)
+def test_the_output_to_blame_is_named(facts: dict) -> None:
+    report = full((output("good"), replace(output("bad"), **facts)))
+    with pytest.raises(InvalidInput) as caught:
+        check_report(report)
+    assert caught.value.subject == "bad"
+
+
+@pytest.mark.parametrize(("name", "named"), [("bad", "bad"), ("../x", "")])
+def test_an_unknown_status_names_the_output_if_it_is_a_name(name: str, named: str) -> None:
+    message = report_to_message(full((output("good"), output("bad"))))
+    message.outputs[1].name, message.outputs[1].status = name, 99
+    with pytest.raises(InvalidInput) as caught:
+        report_from_message(message)
+    assert caught.value.subject == named
+
+
 @pytest.mark.parametrize("field", ["collected_unix_ms", "status"])
 def test_bad_messages_are_refused(field: str) -> None:
     message = report_to_message(full((output(),)))
