@@ -84,6 +84,11 @@ def run(arguments: Sequence[str]) -> int:
     except PenguinDomeError as error:
         ui.note(ui.Styled("penguinctl: ", "red"), " ".join(error.text().split("\n")))
         return exits.exit_code(error)
+    except UnicodeError:
+        # Without the text itself: it may be a passphrase.
+        text = "an argument, or a file that was given, is not UTF-8 text"
+        ui.note(ui.Styled("penguinctl: ", "red"), text)
+        return exits.USAGE
     except Exception as error:  # noqa: BLE001 -- a bug still ends in one readable line
         return _bug(error)
     return result if isinstance(result, int) else exits.OK

@@ -79,7 +79,7 @@ def since(text: str, now: datetime) -> datetime:
         time = None
     try:
         return time.astimezone(UTC) if time else now - parse_duration(text)
-    except (InvalidInput, OverflowError) as error:
+    except (InvalidInput, OverflowError, ValueError) as error:
         raise InvalidInput(
             "this is neither a span of time nor an ISO date",
             subject=text,

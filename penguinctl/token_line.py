@@ -6,11 +6,13 @@ a token that pins the attacker's trust.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from penguinctl import trust_renewal
 from penguinctl.trust_store import TrustStore
 from penguindome import certs, durable
+from penguindome.errors import InvalidInput
 from penguindome.tokens import EnrollmentToken, encode_token
 
 if TYPE_CHECKING:
@@ -49,6 +51,20 @@ def assemble(app: App, response: token_pb2.CreateTokenResponse, trust_hash: byte
             bootstrap_port=response.bootstrap_port,
         )
     )
+
+
+def check_writable(path: Path) -> None:
+    """Check, before a token is made, that its file can be written.
+
+    Raises:
+        InvalidInput: Its folder does not exist or may not be written to.
+    """
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise InvalidInput(
+            "the token cannot be written there",
+            subject=str(path),
+            remedy="Nothing was made; give a file in a folder of yours",
+        )
 
 
 def write(path: Path, line: str) -> None:

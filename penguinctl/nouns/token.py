@@ -60,6 +60,8 @@ def create(app: App, /, *, output_file: Path | None, output_format: str, **wishe
     """Make a token and print its line, alone, on standard output."""
     from penguinctl import token_line  # noqa: PLC0415 -- --help stays quick
 
+    if output_file:
+        token_line.check_writable(output_file)
     trust_hash = token_line.pinned_trust_hash(app)
     response: token_pb2.CreateTokenResponse = app.call("token.CreateToken", _wish(**wishes))
     line = token_line.assemble(app, response, trust_hash)
