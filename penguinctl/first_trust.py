@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penguinctl import signing
+from penguinctl.envelopes import from_message
 from penguinctl.trust_store import (
     DRAFT,
     TrustStore,
     decode,
     encode,
     fetch,
-    opened,
     publish,
     refused,
 )
@@ -67,7 +67,7 @@ class FirstTrust:
         self._folder.remove(DRAFT)
 
     def _accept(self, documents: list[envelope_pb2.TrustDocument], pinned: bytes) -> None:
-        envelopes = [opened(item) for item in documents]
+        envelopes = [from_message(item.envelope) for item in documents]
         try:
             trust.replay(envelopes, current=None, pinned_hash=pinned, now=self._now)
         except (Forbidden, InvalidInput) as error:

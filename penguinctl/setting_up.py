@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penguinctl import signing, ui, wire
-from penguinctl.approval import own_key
 from penguinctl.certificate import renewed
 from penguinctl.first_trust import FirstTrust
 from penguinctl.redeem import redeem
@@ -107,7 +106,7 @@ class Setup:
 
     def _found(self, first: FirstTrust, profile: Profile, me: server_pb2.GetSelfResponse) -> None:
         names = list(dict.fromkeys(name for name in (me.advertised_host, profile.host) if name))
-        first.make(own_key(profile, self._wish.passphrase_file), names)
+        first.make(signing.own_key(profile, self._wish.passphrase_file), names)
         ui.note(f"Trust document 1 made, signed and published: {first.store.pin().hex()}")
         ui.note(
             ui.Styled("WARNING: the threshold of every role is 1. ", "bold"),

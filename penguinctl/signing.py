@@ -12,6 +12,7 @@ import re
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gnupg
@@ -23,7 +24,8 @@ from penguindome.gpgv import verify_detached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from penguinctl.profile import Profile
 
 # gpg-agent's socket has to fit into 108 bytes where /run/user/<uid> is missing.
 LONGEST_HOME = 80
@@ -52,6 +54,24 @@ def read_passphrase(path: Path | None) -> str | None:
     if path is None:
         return None
     return path.read_text().partition("\n")[0]
+
+
+def own_key(profile: Profile, passphrase_file: Path | None) -> SigningKey:
+    """Return the key that the profile names.
+
+    Raises:
+        PreconditionFailed: It names none.
+    """
+    if not profile.signing_key:
+        raise PreconditionFailed(
+            "you have no signing key yet",
+            subject=profile.operator,
+            code="no-signing-key",
+            remedy="Run `penguinctl init` again, with --gpg-key for a key of your own",
+        )
+    home = Path(profile.gpg_home) if profile.gpg_home else None
+    passphrase = read_passphrase(passphrase_file)
+    return SigningKey(profile.signing_key, home, profile.own_home, passphrase)
 
 
 def existing_key(text: str, home: Path | None, passphrase: str | None) -> SigningKey:

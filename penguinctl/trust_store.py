@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from penguinctl import wire
+from penguinctl.envelopes import from_message, to_message
 from penguinctl.exits import NotVerified
 from penguindome import trust
 from penguindome.envelope import Envelope
@@ -71,7 +72,7 @@ class TrustStore:
     ) -> None:
         """Verify that documents continue the current one, and store them."""
         for item in sorted(newer, key=lambda item: item.version):
-            envelope = opened(item)
+            envelope = from_message(item.envelope)
             with_reason = f"trust document {item.version} does not continue the one we hold"
             try:
                 current = trust.accept_next(current, envelope, now)
@@ -101,21 +102,8 @@ def fetch(session: Session) -> list[envelope_pb2.TrustDocument]:
 
 def publish(session: Session, version: int, envelope: Envelope) -> None:
     """Hand a signed version to the server, which checks it as a device would."""
-    document = wire.envelope_pb2.TrustDocument(
-        version=version,
-        envelope=wire.envelope_pb2.Envelope(
-            kind=envelope.kind, payload=envelope.payload, signatures=envelope.signatures
-        ),
-    )
+    document = wire.envelope_pb2.TrustDocument(version=version, envelope=to_message(envelope))
     session.call("trust.PublishTrust", wire.trust_pb2.PublishTrustRequest(document=document))
-
-
-def opened(document: envelope_pb2.TrustDocument) -> Envelope:
-    """Return a document's envelope as ours."""
-    envelope = document.envelope
-    return Envelope(
-        kind=envelope.kind, payload=envelope.payload, signatures=tuple(envelope.signatures)
-    )
 
 
 def refused(what: str, reason: str) -> NotVerified:

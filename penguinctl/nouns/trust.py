@@ -48,11 +48,10 @@ def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None
     It needs an operator whose signing key has the root role. Devices fetch it by themselves; tokens
     made before stay good.
     """
-    from penguinctl import trust_renewal  # noqa: PLC0415 -- --help stays quick
-    from penguinctl.approval import own_key  # noqa: PLC0415 -- as above
+    from penguinctl import signing, trust_renewal  # noqa: PLC0415 -- --help stays quick
 
     store = _refreshed(app)
-    trust_renewal.renew(app, store, own_key(app.profile, passphrase_file))
+    trust_renewal.renew(app, store, signing.own_key(app.profile, passphrase_file))
     document = store.current()
     value = _json(document, store.pin())
     end = moments.local(to_unix_ms(document.expires_time), app.now)
