@@ -31,7 +31,7 @@ def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
     if not issues:
         return
     closed = any(item.state != "open" for item in issues)
-    rows = [
+    rows: list[tuple[str | ui.Styled, ...]] = [
         (
             styled(item.severity),
             item.hostname or item.device_id,
