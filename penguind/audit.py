@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penguind.judging import AuditOutcome, Judge
-from penguind.workers import keep_on
+from penguind.workers import heed_cancellation, keep_on
 from penguindome.errors import InternalError, InvalidInput, PenguinDomeError
 from penguindome.logs import logger
 
@@ -71,6 +71,7 @@ class Auditor:
         """Have devices judged soon; waits while too many are waiting already."""
         for device_id in device_ids:
             while device_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
+                heed_cancellation()
                 self._room.clear()
                 await self._room.wait()
             self.request([device_id])
@@ -171,6 +172,7 @@ class Auditor:
             log.exception("The audit of {} devices failed: {}", len(device_ids), error.text())
 
     async def _sleep(self, until_due: timedelta) -> None:
+        heed_cancellation()
         # Wakes now and then, because a clock that is set moves the schedule without a sound.
         seconds = min(until_due.total_seconds(), _LONGEST_SLEEP_SECONDS)
         try:

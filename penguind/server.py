@@ -12,6 +12,7 @@ from penguind.mongod import Mongod
 from penguind.notify import notify, watchdog_seconds
 from penguind.store.database import open_database
 from penguind.wiring import build
+from penguind.workers import end_all
 from penguindome.errors import PenguinDomeError
 from penguindome.logs import logger
 
@@ -64,9 +65,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event | None = N
             await _say_goodbye(application)
         finally:
             await asyncio.gather(*(one.stop(_GRACE_SECONDS) for one in application.servers))
-            for worker in (*workers, watchdog):
-                worker.cancel()
-            await asyncio.wait((*workers, watchdog))
+            await end_all((*workers, watchdog))
     log.info("Stopped")
 
 

@@ -9,11 +9,12 @@ from penguindome.errors import PenguinDomeError
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 log = logger("penguind.workers")
 
 _PAUSE_SECONDS = 1.0
+_AGAIN_SECONDS = 0.5
 
 
 async def keep_on(
@@ -40,11 +41,11 @@ async def keep_on(
             if failing:
                 log.info("Goes on: {}", what)
             failing = False
-        _heed_cancellation()
+        heed_cancellation()
 
 
-def _heed_cancellation() -> None:
-    """End a task whose cancellation the database's driver swallowed.
+def heed_cancellation() -> None:
+    """End a task whose cancellation the database's driver swallowed; for use before long waits.
 
     Raises:
         asyncio.CancelledError: the task was cancelled, now or before.
@@ -52,3 +53,12 @@ def _heed_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all have ended: once is not enough where a cancellation is swallowed."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN_SECONDS)

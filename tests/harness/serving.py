@@ -24,6 +24,7 @@ from penguind.setup import make_server
 from penguind.setup_file import Answers
 from penguind.store.all import open_stores
 from penguind.wiring import build
+from penguind.workers import end_all
 from penguindome import certs, possession
 from penguindome.channels import aio_channel
 from penguindome.error_wire import from_rpc_error
@@ -232,9 +233,7 @@ async def _serving(application) -> AsyncIterator[None]:
             application.presence.drain(retry_after_seconds=1, reason="the test ends")
             for server in application.servers:
                 await server.stop(0.2)
-            for worker in workers:
-                worker.cancel()
-            await asyncio.wait(workers)
+            await end_all(workers)
 
 
 async def refusal(call):

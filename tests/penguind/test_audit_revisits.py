@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from penguind.domain.check import Check
+from penguind.domain.issue import opened_issue
+from penguind.domain.verdict import Judged
+from penguindome.v1 import device_pb2
 from tests.harness.judging import judging
+from tests.harness.serving import running
 
 OFF = {"firewall": {"status": "off"}}
 NAME = "firewall-disabled"
@@ -54,8 +60,27 @@ def test_closed_by_hand_it_opens_again_with_an_unchanged_report_within_a_minute(
             assert await bench.open_names("d-one") == []
             bench.passes(minutes=1)
             await bench.report("d-one", OFF)
-            bench.auditor.request([])
+            bench.auditor.request(["d-none"])
             await bench.auditor._turn()
             assert await bench.open_names("d-one") == [NAME]
+
+    asyncio.run(run())
+
+
+def test_a_revoked_device_loses_its_issues_at_once(mongo_uri):
+    async def run() -> None:
+        async with asyncio.timeout(60), running(mongo_uri) as server:
+            device, _ = await server.enroll()
+            judged = Judged(device.name, "web-1", server.clock())
+            check = Check(name="lost-badge", summary="s", remedy="r")
+            issue = opened_issue(check, judged, now=server.clock(), evidence={})
+            await server.stores.issues.insert([replace(issue, source="operator")])
+            # Let the audit at the start, and what follows it within a minute, be over.
+            await asyncio.sleep(0.5)
+            stub = server.devices(await server.operator())
+            await stub.RevokeDevice(device_pb2.RevokeDeviceRequest(device_id=device.name))
+            async with asyncio.timeout(5):
+                while await server.stores.issues.find_open([device.name]):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
     asyncio.run(run())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,7 +25,7 @@ from penguind.presence import AgentSettings, Presence
 from penguind.store.all import open_stores
 from penguind.store.check_queries import CheckQueries
 from penguind.store.database import open_database
-from penguind.workers import keep_on
+from penguind.workers import end_all, keep_on
 from penguindome.errors import Unavailable
 from penguindome.ids import new_fleet_id
 from tests.harness.reporter import NOW, Reporter
@@ -79,6 +79,21 @@ def test_a_swallowed_cancellation_ends_the_worker_after_its_turn():
     asyncio.run(main())
 
 
+def test_a_cancellation_is_repeated_until_it_is_heeded():
+    async def main():
+        async def deaf():
+            for _ in range(2):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(60)
+
+        task = asyncio.create_task(deaf())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await end_all([task])
+
+    asyncio.run(main())
+
+
 class Workers:
     """All workers of a server that use the database."""
 
@@ -116,7 +131,7 @@ class Workers:
         self.parts = (self.auditor, self.ingest, self.check_ins, self.identities)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def working():
     folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
     mongod = Mongod(folder)
