@@ -15,8 +15,9 @@ from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConfigurationError
 
+from penguind.store.opening import bad_address, no_set, opening_errors, too_old
 from penguind.store.translation import database_errors
-from penguindome.errors import InvalidInput, PreconditionFailed
+from penguindome.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -105,7 +106,7 @@ async def open_database(
     options["serverSelectionTimeoutMS"] = selection_milliseconds
     client = _client(uri, socketTimeoutMS=socket_milliseconds, **options)
     try:
-        with database_errors():
+        with opening_errors(client):
             _check_server(await client.admin.command("hello"))
             await client[name].command("ping")
     except BaseException:
@@ -134,22 +135,19 @@ def _client(uri: str, **options: Any) -> AsyncMongoClient[Document]:
             uuidRepresentation="standard",
             **options,
         )
-    except (ConfigurationError, ValueError, TypeError, OSError) as error:
+    except OSError as error:
         raise InvalidInput(
-            f"the database's address is not usable: {error}",
-            subject="database.uri",
-            remedy="mongodb://HOST[:PORT],…/?replicaSet=NAME",
+            f"cannot be used as an authority: {error.strerror or error}",
+            subject=str(options.get("tlsCAFile", "database.uri")),
+            remedy="set database.tls_ca_file to the PEM file of the authority of MongoDB's "
+            "certificate, readable for the server's user",
         ) from None
+    except (ConfigurationError, ValueError, TypeError) as error:
+        raise bad_address(error) from None
 
 
 def _check_server(hello: Mapping[str, Any]) -> None:
     if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
-        raise PreconditionFailed(
-            "this MongoDB is too old", subject="database", remedy="use MongoDB 6.0 or newer"
-        )
+        raise too_old()
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise PreconditionFailed(
-            "this MongoDB is not a replica set, so it has no transactions and may lose writes",
-            subject="database",
-            remedy="make it a replica set (one member is enough), or leave database.uri empty",
-        )
+        raise no_set()
