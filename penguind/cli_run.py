@@ -9,10 +9,10 @@ import click
 
 from penguind import privileges
 from penguind.authority import load_anchor, load_authority
+from penguind.chain import certificate_source
 from penguind.check_loader import CheckLoader
 from penguind.config import load_settings
 from penguind.server import run as run_server
-from penguind.tls import CertificateSource
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
 from penguindome.logs import install
@@ -42,7 +42,7 @@ def check_config(config: Path) -> None:
     settings = load_settings(config)
     privileges.drop(settings.server.user)
     _check(settings)
-    CertificateSource(settings.listen.certificate, settings.listen.key, utc_now)
+    certificate_source(settings, utc_now)
     loader = CheckLoader(settings.checks_directory)
     loader.refresh()
     for problem in loader.current.problems:

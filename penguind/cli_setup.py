@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from click.core import ParameterSource
 
 from penguind.config import DEFAULT_STATE_DIR, load_settings
 from penguind.mongod_paths import require_mongod
 from penguind.setup import become_service, invite_first, make_server
+from penguind.setup_checks import check_database, check_kept
 from penguind.setup_file import Answers
 from penguind.setup_questions import ask
-from penguindome.durable import raise_for
+from penguindome.durable import raise_for, read_file
 from penguindome.errors import InvalidInput
 from penguindome.names import valid_operator_name
 from penguindome.times import utc_now
@@ -41,6 +43,8 @@ _PORT = click.IntRange(1, 65535)
 @click.option("--database-name", default="penguindome", show_default=True)
 @click.option("--database-username", default="")
 @click.option("--database-password-file", type=_FILE, help="A file with the password.")
+@click.option("--database-tls-ca-file", type=_FILE, help="The authority of its certificate.")
+@click.option("--database-replica-set", default="", help="Its replica set, if not in the address.")
 @click.option("--operator", "operators", multiple=True, help="An operator to invite.")
 @click.option("--invitation-file", type=_FILE, help="Write the invitation here instead.")
 @click.pass_obj
@@ -53,11 +57,11 @@ def setup(config: Path, /, invitation_file: Path | None, **options: Any) -> None
     options = {name: value for name, value in options.items() if value is not None}
     asking = not options.pop("yes")
     answers = _answers(options)
-    if asking and not config.exists():
-        answers = ask(answers)
-    if not config.exists() and not answers.database_uri:
-        # Said before anything is made.
-        require_mongod()
+    if config.exists():
+        check_kept(load_settings(config), _given(answers))
+    else:
+        answers = _asked(answers) if asking else answers
+        _check_database(answers)
     settings = make_server(config, answers, utc_now, _say)
     # Opened before root is left behind: it may lie where only root can write.
     sink = _open_secret(invitation_file)
@@ -73,6 +77,25 @@ def setup(config: Path, /, invitation_file: Path | None, **options: Any) -> None
         click.echo("\n".join(lines))
 
 
+def _given(answers: Answers) -> dict[str, Any]:
+    """Return the answers that were given as options, by name."""
+    context = click.get_current_context()
+    return {
+        name: getattr(answers, name)
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        and hasattr(answers, name)
+    }
+
+
+def _check_database(answers: Answers) -> None:
+    """Say what is wrong with the database before anything is made."""
+    if answers.database_uri:
+        asyncio.run(check_database(answers))
+    else:
+        require_mongod()
+
+
 def _answers(options: dict[str, Any]) -> Answers:
     """Return what options and defaults say."""
     password_file = options.pop("database_password_file", None)
@@ -81,17 +104,46 @@ def _answers(options: dict[str, Any]) -> Answers:
     answers = Answers(
         state_dir=Path(options.pop("state_dir", DEFAULT_STATE_DIR)).absolute(),
         user=options.pop("user") or ("penguind" if os.geteuid() == 0 else getpass.getuser()),
-        advertised_host=options.pop("advertised_host") or socket.getfqdn(),
+        advertised_host=options.pop("advertised_host") or _host_name(),
         operators=tuple(options.pop("operators")) or (_first_operator(),),
         server_names=tuple(options.pop("server_names")),
     )
-    for name in ("certificate", "key"):
+    for name in ("certificate", "key", "database_tls_ca_file"):
         if name in options:
             options[name] = options[name].absolute()
     if password_file is not None:
-        text = password_file.read_text(encoding="utf-8")
-        options["database_password"] = text.rstrip("\r\n")
+        options["database_password"] = _first_line(password_file)
     return replace(answers, **options)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        text = read_file(path.resolve()).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("is not UTF-8 text", subject=str(path)) from None
+    return text.partition("\n")[0].rstrip("\r")
+
+
+def _asked(answers: Answers) -> Answers:
+    """Return what a person answers.
+
+    Raises:
+        InvalidInput: the answers ended before the questions; nothing was made.
+    """
+    try:
+        return ask(answers)
+    except click.Abort:
+        click.echo(err=True)
+        raise InvalidInput(
+            "set-up was ended before its last question; nothing was made",
+            remedy="run it again, or without questions: penguind setup --yes",
+        ) from None
+
+
+def _host_name() -> str:
+    """Return how this machine is called; "localhost" would lead every device to itself."""
+    name = socket.getfqdn()
+    return socket.gethostname() if name.startswith("localhost") else name
 
 
 def _first_operator() -> str:

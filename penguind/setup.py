@@ -12,16 +12,23 @@ from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import console_database, make_line
 from penguind.invitations import DEFAULT_TTL, check_operator
-from penguind.privileges import drop, service_user
+from penguind.privileges import check_files, drop, service_user
+from penguind.setup_checks import check_unclaimed
 from penguind.setup_file import write_settings
-from penguind.setup_keys import adopt_certificate, make_authorities, make_server_certificate
+from penguind.setup_keys import (
+    adopt_certificate,
+    check_own,
+    make_authorities,
+    make_server_certificate,
+)
 from penguind.store.all import open_stores
-from penguindome.durable import make_private_dir, raise_for
+from penguindome.durable import make_private_dir, raise_for, read_file
 from penguindome.errors import InvalidInput
 from penguindome.ids import new_fleet_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from penguind.config import Settings
@@ -41,6 +48,8 @@ def make_server(path: Path, answers: Answers, clock: Clock, say: Say) -> Setting
     for name in answers.operators:
         check_operator(name, ROLES)
     _check_host(answers.advertised_host)
+    if not path.exists():
+        _check_new(path, answers, clock())
     if os.geteuid() == 0:
         service_user(answers.user)
     settings = _settings(path, answers, say)
@@ -88,8 +97,21 @@ async def _uninvited(stores: Stores, names: Sequence[str], say: Say) -> list[str
 
 
 def become_service(settings: Settings) -> None:
-    """Leave root behind, for good, before the database is touched."""
+    """Leave root behind, for good, before the database is touched; check what the server needs.
+
+    Raises:
+        PreconditionFailed: naming a file that is missing, or that the service's user cannot use.
+    """
     drop(settings.server.user)
+    check_files(settings)
+    for path in (settings.listen.certificate, settings.listen.key):
+        read_file(path.resolve())
+
+
+def _check_new(path: Path, answers: Answers, now: datetime) -> None:
+    check_unclaimed(path, answers.state_dir)
+    if answers.certificate is not None and answers.key is not None:
+        check_own(answers.certificate, answers.key, host=answers.advertised_host, now=now)
 
 
 def _settings(path: Path, answers: Answers, say: Say) -> Settings:

@@ -36,6 +36,8 @@ class Answers:
     database_name: str = "penguindome"
     database_username: str = ""
     database_password: str = field(default="", repr=False)
+    database_tls_ca_file: Path | None = None
+    database_replica_set: str = ""
     audit_interval_minutes: int = 60
     collect_interval_minutes: int = 5
     submit_interval_minutes: int = 1
@@ -82,6 +84,8 @@ def _tree(answers: Answers, fleet_id: str) -> dict[str, dict[str, str | int]]:
             "name": answers.database_name,
             "username": answers.database_username,
             "password_file": password,
+            "tls_ca_file": str(answers.database_tls_ca_file or ""),
+            "replica_set": answers.database_replica_set,
         },
         "audit": {"interval_minutes": answers.audit_interval_minutes},
         "agents": {

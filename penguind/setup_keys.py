@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penguind.authority import BACKDATE, authority_dir
+from penguind.chain import verify_chain
 from penguind.tls import check_dates, checked
 from penguindome import certs
-from penguindome.durable import make_private_dir, read_file, write_file
-from penguindome.errors import PreconditionFailed
+from penguindome.durable import make_private_dir, raise_for, read_file, write_file
+from penguindome.errors import InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def make_server_certificate(
     make_private_dir(tls)
     certificate, key = tls / "server.pem", tls / "server-key.pem"
     anchor = read_file(folder / "anchor.pem")
-    if certificate.exists() and key.exists() and _good(certificate, anchor, names, now):
+    if certificate.exists() and key.exists() and _good(certificate, key, anchor, names, now):
         say(f"The server's certificate is kept: {certificate}")
         return
     key_pem, pem = _issue(folder, anchor, names, now)
@@ -110,12 +110,27 @@ def adopt_certificate(
     Raises:
         PreconditionFailed: it would not be accepted by devices; says why.
     """
-    chain = certificate.read_bytes()
-    pair = checked(chain, key.read_bytes(), subject=str(certificate))
-    check_dates(pair, now, subject=str(certificate))
     path = authority_dir(state_dir) / "anchor.pem"
     make_private_dir(path.parent)
-    anchor = read_file(path) if path.exists() else _last(chain)
+    known = read_file(path) if path.exists() else None
+    anchor = check_own(certificate, key, host=host, now=now, anchor=known)
+    if known is None:
+        write_file(path, anchor, 0o644)
+    say(f"Your certificate is used where it is: {certificate}")
+
+
+def check_own(
+    certificate: Path, key: Path, *, host: str, now: datetime, anchor: bytes | None = None
+) -> bytes:
+    """Check a certificate of the administrator's, and return the authority that devices trust.
+
+    Raises:
+        PreconditionFailed: it would not be accepted by devices; says why.
+    """
+    chain = _read(certificate)
+    pair = checked(chain, _read(key), subject=str(certificate))
+    check_dates(pair, now, subject=str(certificate))
+    anchor = anchor or _last(chain)
     if not certs.parse_certificate(anchor).is_ca:
         raise PreconditionFailed(
             "the file does not end with the certificate of the authority that issued it",
@@ -124,35 +139,14 @@ def adopt_certificate(
             remedy="append the authority's certificate, which devices shall trust",
         )
     verify_chain(certificate, key, anchor, host)
-    if not path.exists():
-        write_file(path, anchor, 0o644)
-    say(f"Your certificate is used where it is: {certificate}")
+    return anchor
 
 
-def verify_chain(certificate: Path, key: Path, anchor: bytes, host: str) -> None:
-    """Do a TLS handshake in memory, as a device would.
-
-    Raises:
-        PreconditionFailed: with the reason that the handshake gives.
-    """
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+def _read(path: Path) -> bytes:
     try:
-        server.load_cert_chain(certificate, key)
-        client.load_verify_locations(cadata=anchor.decode())
-        near = client.wrap_bio(down, up, server_hostname=host)
-        far = server.wrap_bio(up, down, server_side=True)
-        for side in (near, far, near):
-            _step(side)
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        raise PreconditionFailed(
-            f"devices would not accept the certificate for {host}: {reason}",
-            code="bad-certificate",
-            subject=str(certificate),
-            remedy="its names must include the advertised host, and its file the whole chain",
-        ) from error
+        return path.read_bytes()
+    except OSError as error:
+        raise_for(error, path)
 
 
 def is_address(name: str) -> bool:
@@ -162,13 +156,6 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _step(side: ssl.SSLObject) -> None:
-    try:
-        side.do_handshake()
-    except ssl.SSLWantReadError:
-        return
 
 
 def _make_authority(
@@ -183,9 +170,11 @@ def _make_authority(
 ) -> None:
     certificate, key = folder / f"{stem}.pem", folder / f"{stem}-key.pem"
     if certificate.exists():
+        _check_key(key, optional=path_length is None)
         say(f"Kept: {certificate}")
         return
-    key_pem = certs.generate_key()
+    # One that was interrupted leaves a key: it is used, since no key is ever overwritten.
+    key_pem = read_file(key) if key.exists() else certs.generate_key()
     pem = certs.make_authority(
         name,
         key_pem=key_pem,
@@ -194,18 +183,46 @@ def _make_authority(
         path_length=path_length,
         client_auth_only=path_length is not None,
     )
-    write_file(key, key_pem, _KEY_MODE)
+    if not key.exists():
+        write_file(key, key_pem, _KEY_MODE)
     write_file(certificate, pem, 0o644)
     say(f"Made: {certificate}")
 
 
-def _good(certificate: Path, anchor: bytes, names: Sequence[str], now: datetime) -> bool:
+def _normal(name: str) -> str:
+    """Return an address as certificates spell it, any other name as it is."""
+    return str(ipaddress.ip_address(name)) if is_address(name) else name
+
+
+def _check_key(key: Path, *, optional: bool) -> None:
+    """Check that an authority's key is there; the anchor's may be elsewhere.
+
+    Raises:
+        PreconditionFailed: it is not.
+    """
+    if optional or key.exists():
+        return
+    raise PreconditionFailed(
+        "the authority's key is missing, and a new one would not be known to the fleet",
+        code="authority-missing",
+        subject=str(key),
+        remedy="restore the state folder from a backup",
+    )
+
+
+def _good(certificate: Path, key: Path, anchor: bytes, names: Sequence[str], now: datetime) -> bool:
     """Tell whether the server's certificate may stay."""
     pem = read_file(certificate)
-    facts = certs.parse_certificate(pem)
+    try:
+        facts = certs.parse_certificate(pem)
+        belongs = certs.key_spki(read_file(key)) == facts.spki
+    except InvalidInput:
+        return False
     known = {*facts.dns_names, *facts.ip_addresses}
     lasting = facts.not_after - now > _RENEW_BEFORE
-    return lasting and set(names) <= known and certs.signed_by(pem, anchor)
+    return (
+        belongs and lasting and set(map(_normal, names)) <= known and certs.signed_by(pem, anchor)
+    )
 
 
 def _last(chain: bytes) -> bytes:

@@ -56,12 +56,18 @@ def _database(answers: Answers) -> Answers:
     password = answers.database_password
     if username and not password:
         password = click.prompt("Password", hide_input=True, err=True)
+    before = answers.database_tls_ca_file
+    authority = _text("Authority of its certificate (a file), empty without", str(before or ""))
     return replace(
         answers,
         database_uri=uri,
         database_name=name,
         database_username=username,
         database_password=password,
+        database_tls_ca_file=Path(authority).absolute() if authority else None,
+        database_replica_set=_text(
+            "Name of its replica set, empty where the address says it", answers.database_replica_set
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from penguindome.errors import PenguinDomeError, PreconditionFailed
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -43,13 +44,26 @@ class KeyPair:
 class CertificateSource:
     """Reads the two files, and again when one of them changes.
 
+    Args:
+        certificate: the chain's file.
+        key: its key's file.
+        clock: tells whether the chain is valid.
+        accept: raises PreconditionFailed for files that devices would not accept.
+
     Raises:
         PreconditionFailed: when the first reading is not usable.
     """
 
-    def __init__(self, certificate: Path, key: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        clock: Clock,
+        accept: Callable[[], None] = lambda: None,
+    ) -> None:
         self._paths = (certificate, key)
         self._clock = clock
+        self._accept = accept
         self._lock = threading.Lock()
         self._stamp = self._read_stamp()
         self._problem = ""
@@ -100,6 +114,7 @@ class CertificateSource:
         certificate, key = self._paths
         pair = checked(_read(certificate), _read(key), subject=str(certificate))
         check_dates(pair, self._clock(), subject=str(certificate))
+        self._accept()
         return pair
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penguind.audit import Auditor
 from penguind.authority import load_authority
+from penguind.chain import certificate_source
 from penguind.check_loader import CheckLoader
 from penguind.domain.advertised import Advertised
 from penguind.identities import Identities
@@ -19,7 +20,6 @@ from penguind.select import DeviceSelector
 from penguind.store.all import open_stores
 from penguind.store.check_queries import CheckQueries
 from penguind.store.overview import server_version
-from penguind.tls import CertificateSource
 from penguind.trust import Trust
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from penguind.config import Settings
     from penguind.store.all import Stores
     from penguind.store.database import Database
+    from penguind.tls import CertificateSource
     from penguindome.times import Clock
 
 
@@ -91,7 +92,7 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
         presence.push_all(TrustChanged(version))
 
     authority = load_authority(settings.server.state_dir, fleet)
-    certificate = CertificateSource(settings.listen.certificate, settings.listen.key, clock)
+    certificate = certificate_source(settings, clock)
     problems.add(certificate.problems)
     problems.add(lambda: authority.problems(clock()))
     trust = Trust(stores.trust, fleet, clock, [announce])

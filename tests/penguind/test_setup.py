@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from penguind import setup_keys
+from penguind import chain
 from penguind.config import load_settings
 from penguind.console import console_database
 from penguind.setup import invite_first, make_server
@@ -143,13 +143,12 @@ def test_a_certificate_that_devices_would_refuse_is_refused_at_once(folder):
         make(folder, certificate=own.certificate, key=own.key)
     own = Own(folder)
     own.certificate.write_bytes(own.leaf)
-    (folder / "p.toml").unlink()
     with pytest.raises(PreconditionFailed, match="authority"):
         make(folder, certificate=own.certificate, key=own.key)
     own.key.write_bytes(certs.generate_key())
-    (folder / "p.toml").unlink()
     with pytest.raises(PreconditionFailed, match="does not belong"):
         make(folder, certificate=own.certificate, key=own.key)
+    assert contents(folder).keys() == {own.certificate, own.key}
 
 
 @pytest.mark.parametrize("host", ["", "a b", "x/y", "h:\n"])
@@ -240,11 +239,11 @@ def test_no_secret_is_asked_for_on_the_command_line():
 
 def test_a_chain_is_checked_by_a_real_handshake(folder):
     own = Own(folder)
-    setup_keys.verify_chain(own.certificate, own.key, own.anchor, "h.example")
+    chain.verify_chain(own.certificate, own.key, own.anchor, "h.example")
     former = own.anchor
     own = Own(folder)
     with pytest.raises(PreconditionFailed):
-        setup_keys.verify_chain(own.certificate, own.key, former, "h.example")
+        chain.verify_chain(own.certificate, own.key, former, "h.example")
 
 
 def test_an_external_database_is_used_and_bound_to_the_fleet(folder, mongo_uri):
@@ -256,6 +255,7 @@ def test_an_external_database_is_used_and_bound_to_the_fleet(folder, mongo_uri):
         lines = await invite_first(settings, ["alice", "bob"], utc_now, said.append)
         assert [decode_invitation(line).operator_name for line in lines] == ["alice", "bob"]
         (folder / "p.toml").unlink()
+        (folder / "state").rename(folder / "former")
         other, _ = make(folder, database_uri=mongo_uri, database_name=name)
         try:
             with pytest.raises(PreconditionFailed, match="belongs to the fleet"):
