@@ -15,10 +15,10 @@ from penguind.config import load_settings
 from penguindome import certs
 from penguindome.times import utc_now
 from penguindome.tokens import decode_invitation
-from tests.commands.locked_mongod import PASSWORD, USER, LockedMongod
 from tests.harness import recorder
 from tests.harness.process import wait_until
 from tests.harness.server import NOBODY, Server
+from tests.harness.site_mongod import PASSWORD, SET, SiteMongod
 
 pytestmark = pytest.mark.timeout(180)
 HELP = sorted(use for use in recorder.demanded(cli) if use[1] in {"-h", "--help"})
@@ -109,14 +109,15 @@ def test_own_certificate_and_own_database_serve_an_operator(fleet, second):
     certificate, key = own_certificate(second.folder)
     password = second.folder / "password"
     password.write_text(PASSWORD + "\n")
-    with LockedMongod(second.folder / "own-db") as mongod:
+    with SiteMongod(secure=True) as mongod:
         second.run(
             *("setup", "--yes", "--state-dir", second.folder / "state"),
             *("--address", "127.0.0.1", "--advertised-host", "127.0.0.1"),
             *("--main-port", second.main_port, "--bootstrap-port", second.bootstrap_port),
             *("--certificate", certificate, "--key", key),
             *("--database-uri", mongod.uri, "--database-name", "site"),
-            *("--database-username", USER, "--database-password-file", password),
+            *("--database-username", "penguind", "--database-password-file", password),
+            *("--database-tls-ca-file", mongod.folder / "ca.pem", "--database-replica-set", SET),
             *("--operator", "carol", "--invitation-file", second.invitation),
         )
         kept = load_settings(second.config).database.password_file
