@@ -16,7 +16,7 @@ from penguinctl import moments, ui, wire
 from penguinctl.exits import NotVerified
 from penguinctl.session import connect_bootstrap
 from penguindome import certs, keys
-from penguindome.errors import Damaged, PenguinDomeError, Unauthenticated, Unavailable
+from penguindome.errors import InvalidInput, PenguinDomeError, Unauthenticated, Unavailable
 from penguindome.names import Principal, to_uri
 from penguindome.possession import renew_operator_bytes
 from penguindome.times import to_unix_ms
@@ -44,7 +44,7 @@ def checked(certificate: bytes, key: bytes, *, fleet: str, operator: str) -> Cer
     """
     try:
         facts = certs.parse_certificate(certificate)
-    except Damaged as error:
+    except InvalidInput as error:
         raise NotVerified("the server sent no certificate", subject="certificate") from error
     uri = to_uri(Principal("operator", fleet, operator))
     if facts.spki != keys.key_spki(key) or facts.uris != (uri,):

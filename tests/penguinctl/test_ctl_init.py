@@ -255,6 +255,12 @@ def test_certificate_for_another_key_is_refused(fresh, ctl):
     assert not (ctl.profile / "profile.toml").exists()
 
 
+def test_answer_that_is_no_certificate_is_refused(fresh, ctl):
+    fresh.operator_certificate = lambda name, csr: b"-----BEGIN nonsense"
+    result = ctl("init", stdin=fresh.invitation())
+    assert (result.code, "sent no certificate" in result.err) == (7, True)
+
+
 def test_too_long_gpg_home_names_the_option(fresh, ctl):
     result = ctl("init", "--gpg-home", str(ctl.home / ("x" * 90)), stdin=fresh.invitation())
     assert (result.code, "--gpg-home" in result.err) == (6, True)
