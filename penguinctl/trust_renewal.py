@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penguinctl import moments, signing, ui
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 def renew(app: App, store: TrustStore, key: signing.SigningKey) -> None:
     """Make, sign and publish what follows the newest document held, and pin it.
 
+    The key stands in it as it is now: its owner may have moved its end.
+
     Raises:
         PreconditionFailed: This operator holds no trust document, or gpg did not sign.
         Forbidden: The key has not the root role.
@@ -27,7 +30,9 @@ def renew(app: App, store: TrustStore, key: signing.SigningKey) -> None:
     """
     current = store.current()
     _check_root(current, key.fingerprint)
-    document = trust.renewed(current, app.now)
+    following = trust.renewed(current, app.now)
+    keys = {**following.keys, key.fingerprint: signing.public_key(key)}
+    document = replace(following, keys=keys)
     envelope = signing.sign(key, trust.KIND, trust.to_payload(document))
     publish(app.session, document.version, envelope)
     store.keep(document.version, envelope)

@@ -1,6 +1,7 @@
 """penguinctl trust: seen and renewed by the operator whose key is in it."""
 
 import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -53,6 +54,16 @@ def test_renewed_by_root_the_next_version_continues_the_chain(fresh, ctl):
     assert (ctl.profile / "trust" / "2.json").exists()
     pinned = json.loads(ctl("server", "status", "-o", "json").out)["pinned_trust_hash"]
     assert pinned == trust.document_hash(item.payload).hex()
+
+
+def test_a_key_whose_end_was_moved_is_renewed_too(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    (fingerprint,) = document(fresh).keys
+    gpg = ["gpg", "--homedir", str(ctl.profile / "gnupg"), "--batch", "--pinentry-mode", "loopback"]
+    move = ["--passphrase", "", "--quick-set-expire", fingerprint, "2y"]
+    subprocess.run([*gpg, *move], check=True, capture_output=True, timeout=60)
+    assert ctl("trust", "renew").code == 0
+    assert document(fresh, 0).keys != document(fresh, 1).keys
 
 
 def test_a_lost_answer_is_mended_by_running_again(fresh, ctl):
