@@ -117,7 +117,7 @@ class Section:
         if value is None:
             return default
         if isinstance(value, str):
-            span = parse_duration(value)
+            span = self._parsed(name, value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             span = self._span(name, value, unit)
         else:
@@ -188,6 +188,12 @@ class Section:
     def _bounded(self, name: str, value: float, minimum: float, maximum: float) -> None:
         if not minimum <= value <= maximum:
             raise self.error(name, f"is {value}; it must be between {minimum} and {maximum}")
+
+    def _parsed(self, name: str, value: str) -> timedelta:
+        try:
+            return parse_duration(value)
+        except InvalidInput as error:
+            raise self.error(name, f"is wrong: {error.reason}", error.remedy) from None
 
     def _span(self, name: str, value: float, unit: Unit) -> timedelta:
         try:

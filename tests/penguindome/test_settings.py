@@ -69,6 +69,13 @@ def test_bad_durations_are_refused(value: object) -> None:
         section(a=value).duration("a", timedelta(), "days")
 
 
+def test_a_bad_duration_names_its_key() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        section(a="soon").duration("a", timedelta(), "days")
+    assert caught.value.reason == "a is wrong: 'soon' is no duration"
+    assert "90m" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("method", "value"),
     [
