@@ -117,7 +117,8 @@ def test_agent_keeps_its_secret_from_a_server_without_the_trust_document(fleet, 
     agent = fleet.device(plugins=fleet.plugins())
     with EvilServer(keys.server, {**honest, CHAIN: lambda _: forged}) as evil:
         agent.enroll(encode_token(replace(token, bootstrap_port=evil.port)), ok=False)
-    assert evil.methods() == ["Begin", "GetTrustChain"]
+    assert "GetTrustChain" in evil.methods()
+    assert "Enroll" not in evil.methods()
     assert not any(token.secret in request for _, request in evil.heard)
     agent.enroll(encode_token(token))
 
