@@ -2,7 +2,11 @@
 
 import pytest
 
-from penguindome.errors import Forbidden, PreconditionFailed, Unauthenticated
+from penguinctl import exits
+from penguinctl.profile import ProfileFolder
+from penguinctl.session import connect
+from penguindome.errors import Forbidden, PreconditionFailed, Unauthenticated, Unavailable
+from penguindome.v1 import server_pb2
 from tests.penguinctl.server_simulator import Simulator
 
 
@@ -56,6 +60,18 @@ def test_unreachable_server(fresh, ctl):
     assert result.code == 5
     assert "127.0.0.1:1" in result.err
     assert "—" in result.err
+
+
+def test_server_that_hangs_is_given_up(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    folder = ProfileFolder(ctl.profile)
+    session = connect(folder, folder.load())
+    _, released = fresh.hold("GetSelf")
+    with pytest.raises(Unavailable, match="did not answer in time") as caught:
+        session.call("server.GetSelf", server_pb2.GetSelfRequest(), timeout_seconds=0.2)
+    released.set()
+    session.close()
+    assert (caught.value.code, exits.exit_code(caught.value)) == ("timeout", 5)
 
 
 def test_impostor_gets_neither_secret_nor_answer(fresh, ctl):
