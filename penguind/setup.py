@@ -18,6 +18,7 @@ from penguind.setup_file import write_settings
 from penguind.setup_keys import (
     adopt_certificate,
     check_own,
+    is_address,
     make_authorities,
     make_server_certificate,
 )
@@ -158,9 +159,9 @@ def _give(settings: Settings) -> None:
 
 def _check_host(host: str) -> None:
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:_")
-    if not host or not set(host) <= allowed:
+    if not host or not set(host) <= allowed or (":" in host and not is_address(host)):
         raise InvalidInput(
             "not a host that devices can dial",
             subject=host[:64] or "advertised host",
-            remedy="give a DNS name or an IP address, without a port",
+            remedy="give a DNS name or an IP address, without a port, brackets or zone",
         )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 WRONG_SECRETS_ALLOWED = 5
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# ::ffff:0:0/96; RFC 4291 section 2.5.5.2.
+_MAPPED_BITS = 96
 
 _REMEDY = "ask an operator for a new token (penguinctl token create)"
 
@@ -91,9 +94,17 @@ def clean_cidrs(cidrs: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_clean_cidr(cidr) for cidr in cidrs)
 
 
+def _unmapped(network: Network) -> Network:
+    """Return the IPv4 network that an IPv6 one maps; peers are compared in that form."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
 def _clean_cidr(cidr: str) -> str:
     try:
-        return str(ipaddress.ip_network(cidr))
+        return str(_unmapped(ipaddress.ip_network(cidr)))
     except ValueError as error:
         raise InvalidInput(
             f"not a network: {error}", subject=cidr[:64], remedy="write it like 10.0.0.0/8"

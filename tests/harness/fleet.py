@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from typing import Any, Self
 
 import psutil
@@ -18,11 +19,12 @@ from tests.harness.server import Server
 class Fleet:
     """Everything of one story; leaving it ends every process and removes every file."""
 
-    def __init__(self, *, settings: str = "") -> None:
+    def __init__(self, *, settings: str = "", options: Sequence[object] = ()) -> None:
         """Make the folder; nothing runs yet.
 
         Args:
             settings: TOML to append to the server's settings.
+            options: Further options of set-up.
 
         """
         # Short, because names of Unix sockets are: 108 bytes.
@@ -32,11 +34,12 @@ class Fleet:
         self.operators: list[Operator] = []
         self.agents: list[Agent] = []
         self._settings = settings
+        self._options = options
 
     def __enter__(self) -> Self:
         """Set up and start the server, and make the first operator."""
         try:
-            self.server.setup(settings=self._settings)
+            self.server.setup(settings=self._settings, options=self._options)
             self.server.start()
             self.operator("alice", self.server.invitation)
         except BaseException:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+from collections.abc import Sequence
 
 from tests.harness import ports, process
 from tests.harness.process import BIN, ENDS_WITH_US, Process, environment
@@ -43,12 +44,15 @@ class Server:
         """Run a penguind command and return everything about its end."""
         return process.run(self.words(*words), env=self._environment(), stdin=subprocess.DEVNULL)
 
-    def setup(self, operator: str = "alice", settings: str = "") -> None:
+    def setup(
+        self, operator: str = "alice", settings: str = "", options: Sequence[object] = ()
+    ) -> None:
         """Make the fleet, its authorities and the first operator's invitation.
 
         Args:
             operator: The first operator's name.
             settings: TOML to append to the settings file that set-up wrote.
+            options: Further options of set-up, which win over the usual ones.
 
         """
         self.folder.mkdir(mode=0o700)
@@ -59,6 +63,7 @@ class Server:
             *("--address", "127.0.0.1", "--advertised-host", "127.0.0.1"),
             *("--main-port", self.main_port, "--bootstrap-port", self.bootstrap_port),
             *("--operator", operator, "--invitation-file", self.invitation),
+            *options,
         )
         if settings:
             with self.config.open("a", encoding="utf-8") as file:

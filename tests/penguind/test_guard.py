@@ -224,6 +224,9 @@ def test_a_tokens_networks_are_real_ones():
     assert not token.allows(ipaddress.ip_address("11.0.0.1"))
     assert not token.allows(None)
     assert clean_cidrs(("10.0.0.0/8",)) == ("10.0.0.0/8",)
+    assert clean_cidrs(("2001:DB8::/32", "::/0")) == ("2001:db8::/32", "::/0")
+    # Peers come as IPv4, whichever socket they came through.
+    assert clean_cidrs(("::ffff:10.0.0.0/104", "::ffff:1.2.3.4")) == ("10.0.0.0/8", "1.2.3.4/32")
     for bad in ("10.0.0.1/8", "x", "10.0.0.0/33", ""):
         with pytest.raises(InvalidInput):
             clean_cidrs((bad,))

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from penguind import chain
+from penguind.authority import load_anchor, load_authority
 from penguind.config import load_settings
 from penguind.console import console_database
 from penguind.setup import invite_first, make_server
@@ -50,6 +51,23 @@ def make(folder, clock=utc_now, **changes):
 
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_authorities_that_end_soon_are_renewed_with_their_keys(folder):
+    settings, _ = make(folder)
+    now, state = utc_now(), settings.server.state_dir
+    before = load_authority(state, settings.server.fleet_id)
+    anchor = load_anchor(state)
+    later = now + timedelta(days=700)
+    issued = before.issue(
+        "device", "d-aaaaaaaaaaaaaaaa", certs.key_spki(certs.generate_key()), later
+    )
+    assert len(before.problems(later)) == 2
+    make(folder, lambda: later)
+    after = load_authority(state, settings.server.fleet_id)
+    assert after.problems(later) == []
+    assert after.signer(issued.certificate) == "device"
+    assert load_anchor(state) == anchor
 
 
 def test_setup_makes_three_separate_authorities_with_their_lifetimes(folder):
@@ -151,7 +169,9 @@ def test_a_certificate_that_devices_would_refuse_is_refused_at_once(folder):
     assert contents(folder).keys() == {own.certificate, own.key}
 
 
-@pytest.mark.parametrize("host", ["", "a b", "x/y", "h:\n"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "x/y", "h:\n", "h:7443", "[::1]", "fe80::1%eth0", "1::2::3"]
+)
 def test_a_host_that_nobody_can_dial_is_refused(folder, host):
     with pytest.raises(InvalidInput):
         make_server(
