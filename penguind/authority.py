@@ -90,7 +90,8 @@ class Authority:
         """Return what is not well with the authorities, a sentence each."""
         ending = {k: i.expires_time for k, i in self._issuers.items()}
         return [
-            f"The {kind} authority's certificate ends on {end:%Y-%m-%d}."
+            f"The {kind} authority's certificate ends on {end:%Y-%m-%d}; run penguind setup, which"
+            " renews it, and restart penguind."
             for kind, end in ending.items()
             if end - now < _WARN_BEFORE
         ]

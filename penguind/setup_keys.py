@@ -30,7 +30,11 @@ _END = b"-----END CERTIFICATE-----"
 
 
 def make_authorities(state_dir: Path, fleet: str, now: datetime, say: Say) -> None:
-    """Make the device and operator authorities unless they exist."""
+    """Make the device and operator authorities unless they exist.
+
+    One that ends soon gets a new certificate for the same key, so that all certificates that it
+    issued stay good.
+    """
     folder = authority_dir(state_dir)
     make_private_dir(folder)
     for kind in ("device", "operator"):
@@ -171,8 +175,10 @@ def _make_authority(
     certificate, key = folder / f"{stem}.pem", folder / f"{stem}-key.pem"
     if certificate.exists():
         _check_key(key, optional=path_length is None)
-        say(f"Kept: {certificate}")
-        return
+        # The anchor stands in tokens and on devices, byte for byte.
+        if path_length is None or _lasting(certificate, now):
+            say(f"Kept: {certificate}")
+            return
     # One that was interrupted leaves a key: it is used, since no key is ever overwritten.
     key_pem = read_file(key) if key.exists() else certs.generate_key()
     pem = certs.make_authority(
@@ -187,6 +193,10 @@ def _make_authority(
         write_file(key, key_pem, _KEY_MODE)
     write_file(certificate, pem, 0o644)
     say(f"Made: {certificate}")
+
+
+def _lasting(certificate: Path, now: datetime) -> bool:
+    return certs.parse_certificate(read_file(certificate)).not_after - now > _RENEW_BEFORE
 
 
 def _normal(name: str) -> str:
