@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from logbook import Logger
 
-from penguindome.durable import make_private_dir, write_file
+from penguindome.durable import is_regular, make_private_dir, write_file
 from penguindome.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ class Ratchet:
 
     def read(self) -> bytes:
         """Return the value, empty before the first check-in."""
-        try:
-            return self.path.read_bytes()[:_LIMIT]
-        except FileNotFoundError:
-            return b""
+        return self.path.read_bytes()[:_LIMIT] if is_regular(self.path) else b""
 
     def write(self, value: bytes) -> None:
         """Keep a new value; the server accepts the previous one once if the disk is full."""

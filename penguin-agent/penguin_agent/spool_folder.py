@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from logbook import Logger
 
-from penguin_agent.spool_file import decode, encode
+from penguin_agent.spool_file import Kept, decode, encode
 from penguin_agent.state import State, refused_output
 from penguindome.durable import make_private_dir, write_file
 from penguindome.errors import Damaged, LimitExceeded
@@ -141,7 +142,7 @@ class SpoolFolder:
         if entry.memory is not None:
             return entry.memory
         try:
-            return decode(self._path(entry).read_bytes()).report
+            return _kept(self._path(entry)).report
         except (Damaged, FileNotFoundError):
             self.delete(entry)
             return None
@@ -158,7 +159,7 @@ class SpoolFolder:
     def read_acknowledged(self) -> Acknowledged:
         """Return the confirmed state; an empty one if there is none or it is damaged."""
         try:
-            kept = decode(self._state_file.read_bytes())
+            kept = _kept(self._state_file)
         except FileNotFoundError:
             return Acknowledged()
         except Damaged as error:
@@ -182,14 +183,25 @@ class SpoolFolder:
             self.entries(after=known.key)
 
     def _entry(self, path: Path, sequence: int, part: int) -> Entry:
-        size = path.stat().st_size
+        size = path.lstat().st_size
         try:
-            return replace(Entry.fresh(sequence, decode(path.read_bytes()).report, part), size=size)
+            return replace(Entry.fresh(sequence, _kept(path).report, part), size=size)
         except Damaged:
             return Entry(sequence, part, size, unchanged=False)
 
     def _path(self, entry: Entry) -> Path:
         return self._spool / f"{entry.key}.report"
+
+
+def _kept(path: Path) -> Kept:
+    """Read a file of ours; what is no file is not opened, as a fifo would never end.
+
+    Raises:
+        Damaged: It is no regular file, or not what was written.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise Damaged("is no regular file", code="spool-damaged", subject=str(path))
+    return decode(path.read_bytes())
 
 
 def _as_report(state: State) -> Report:

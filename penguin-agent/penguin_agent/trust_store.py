@@ -11,7 +11,7 @@ import re
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
-from penguindome.durable import make_private_dir, write_file
+from penguindome.durable import make_private_dir, read_file, write_file
 from penguindome.envelope import Envelope
 from penguindome.errors import Damaged, PenguinDomeError
 from penguindome.trust import replay
@@ -44,7 +44,7 @@ class TrustStore:
         if not paths:
             return None
         try:
-            return from_payload(_from_json(paths[-1].read_bytes()).payload)
+            return from_payload(_from_json(read_file(paths[-1])).payload)
         except (ValueError, KeyError, TypeError, PenguinDomeError) as error:
             raise Damaged(
                 f"the trust document is damaged: {error}", subject=str(paths[-1])

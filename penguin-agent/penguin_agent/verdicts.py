@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
-from penguindome.durable import write_file
+from penguindome.durable import is_regular, write_file
 from penguindome.errors import LimitExceeded
 from penguindome.times import from_unix_ms, to_iso
 
@@ -43,8 +43,8 @@ class VerdictFile:
     def read(self) -> dict[str, Any]:
         """Return what is kept; empty words if there is nothing."""
         try:
-            value = json.loads(self.path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            value = json.loads(self.path.read_bytes()) if is_regular(self.path) else None
+        except ValueError:
             value = None
         if not isinstance(value, dict):
             return {"verdicts": [], "audited_time": "", "fetched_time": ""}

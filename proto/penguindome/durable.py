@@ -58,6 +58,14 @@ def read_file(path: Path, limit: int = READ_LIMIT_BYTES) -> bytes:
     return data
 
 
+def is_regular(path: Path) -> bool:
+    """Tell whether a regular file stands there: no link, and no fifo that would hold a reader."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def remove_file(path: Path) -> None:
     """Remove a file for good, if it is there."""
     try:
