@@ -110,7 +110,7 @@ class _Cleaner:
         return result
 
     def _key(self, raw: str) -> str:
-        key = _SURROGATE.sub("\ufffd", raw)
+        key = raw if raw.isascii() else _SURROGATE.sub("\ufffd", raw)
         if not key or "\0" in key:
             raise _bad("a key is empty or holds NUL")
         if len(key.encode()) > self._limits.key_bytes:
@@ -118,7 +118,7 @@ class _Cleaner:
         return key
 
     def _string(self, raw: str) -> str:
-        text = _SURROGATE.sub("\ufffd", raw)
+        text = raw if raw.isascii() else _SURROGATE.sub("\ufffd", raw)
         if len(text) * 4 > self._limits.string_bytes:
             size = len(text.encode())
             if size > self._limits.string_bytes:
@@ -129,8 +129,12 @@ class _Cleaner:
 def _check_shape(data: bytes, limits: JsonLimits) -> None:
     """Refuse deep nesting and too many values before the parser makes objects of them.
 
-    One token at a time: a list of them would take thirty times the document's size.
+    One token at a time: a list of them would take thirty times the document's size. Most documents
+    have too few brackets and commas, in strings or not, to be beyond a limit.
     """
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= limits.depth and max(brackets, data.count(b",") + 1) <= limits.nodes:
+        return
     depth = opened = separated = 0
     for match in _TOKEN.finditer(data):
         token = data[match.start()]
