@@ -90,6 +90,12 @@ def test_profile_that_others_can_read(alice):
     key.chmod(0o600)
 
 
+def test_misspelt_command_of_the_server(second):
+    done = second.try_run("setpu")
+    assert done.returncode == 2
+    assert "Did you mean 'setup'?" in done.stderr
+
+
 def test_server_before_setup(second):
     for words in (("run",), ("check-config",), ("operator", "invite", "bob")):
         refused(second.try_run(*words), 1, str(second.config), "penguind setup")
