@@ -58,6 +58,23 @@ def drop(name: str) -> None:
     os.chdir("/")
     # A home of root's is of no use, and must not be looked into.
     os.environ["HOME"] = user.pw_dir
+    _check_programs(name)
+
+
+def _check_programs(name: str) -> None:
+    """Check that the user can read what is still to be imported.
+
+    Raises:
+        PreconditionFailed: naming what is closed, e.g. a Python in root's home.
+    """
+    for path in (os.__file__, __file__):
+        if not os.access(path, os.R_OK):
+            raise PreconditionFailed(
+                f"the user {name} cannot read the Python that penguind runs on",
+                code="closed-program",
+                subject=path,
+                remedy="install penguind where all may read, e.g. in /opt, with /usr/bin/python3",
+            )
 
 
 def check_files(settings: Settings) -> None:

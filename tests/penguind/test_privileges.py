@@ -106,3 +106,21 @@ def test_root_becomes_the_user_for_good():
     uids, kept = done.stdout.strip().splitlines()
     assert uids.startswith("(65534, 65534, 65534) (65534, 65534, 65534) []")
     assert kept == "kept"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_python_that_the_user_cannot_read_is_refused(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "os.py").touch()
+    script = "import os, sys; from penguind import privileges; os.__file__ = sys.argv[1]; "
+    done = subprocess.run(
+        [sys.executable, "-c", script + "privileges.drop('nobody')", str(closed / "os.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "PreconditionFailed" in done.stderr
+    assert "cannot read the Python" in done.stderr
