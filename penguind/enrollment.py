@@ -175,7 +175,7 @@ class Enrollment:
         return await self._standing(stored, now)
 
     async def _standing(self, device: Device, now: datetime) -> Outcome:
-        if device.state == "pending":
+        if device.state == "pending" or await self._identities.suspend_dormant(device, now):
             return waiting(device, now)
         if device.state == "revoked":
             return Outcome("rejected", device.device_id)

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 
 from penguind.workers import keep_on
 from penguindome import certs
+from penguindome.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from penguind.caller import Caller
+    from penguind.domain.device import Device
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
+
+log = logger("penguind.identities")
 
 _FRESH = timedelta(seconds=2)
 _KEPT = 50_000
@@ -73,6 +77,15 @@ class Identities:
         """Make a device's pending key its only one: it was just used."""
         await self._devices.promote_key(device_id, spki, certs.fingerprint(spki))
         self.forget("device", device_id)
+
+    async def suspend_dormant(self, device: Device, now: datetime) -> bool:
+        """Have an active device that was silent for too long approved again; True if it was."""
+        if device.state != "active" or not device.dormant(now):
+            return False
+        log.info("Device {} was silent for too long: it waits for approval", device.device_id)
+        await self._devices.suspend_dormant(device.device_id)
+        self.end("device", device.device_id)
+        return True
 
     def forget(self, kind: str, name: str) -> None:
         """Read the record anew at the next call."""

@@ -70,12 +70,7 @@ class Renewal:
         spki = certs.csr_spki(csr)
         if device.state == "revoked":
             raise _revoked(device_id)
-        if device.state == "active" and device.dormant(now):
-            log.info("Device {} was silent for too long, it has to be approved again", device_id)
-            await self._devices.suspend_dormant(device_id)
-            self._identities.end("device", device_id)
-            return waiting(device, now)
-        if device.state == "pending":
+        if device.state == "pending" or await self._identities.suspend_dormant(device, now):
             return waiting(device, now)
         return await self._renewed(device, proven, spki, now)
 

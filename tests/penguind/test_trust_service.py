@@ -167,6 +167,7 @@ def test_a_device_that_slept_for_too_long_waits_for_a_new_approval(mongo_uri, si
     async def story(server):
         device, _ = await server.enroll()
         server.clock.move(days=401)
+        assert (await server.poll(device)).state == PENDING
         _, answer = await server.renew(device)
         assert (answer.state, answer.certificate) == (PENDING, b"")
         server.clock.move(days=-401)
