@@ -17,7 +17,7 @@ from penguin_agent.bootstrap import Application, BootstrapClient, Standing
 from penguin_agent.hints import machine_hints
 from penguin_agent.identity import Device
 from penguin_agent.trust_store import TrustStore
-from penguin_agent.trust_update import address_of, verified_chain
+from penguin_agent.trust_update import address_of, update_trust, verified_chain
 from penguin_agent.version import agent_version
 from penguindome.envelope import open_envelope
 from penguindome.errors import AlreadyExists, Damaged, Forbidden
@@ -122,11 +122,14 @@ class Enrollment:
         candidate = self._identities.candidate()
         async with BootstrapClient(address_of(device)) as client:
             answer = await client.poll(device.device_id, candidate.sign)
-        document = self._trust.newest()
-        if answer.approval is not None and document is not None:
-            await self._check_approval(answer.approval, device, candidate, document)
-            device = replace(device, approval="operator")
-        return self._settle(answer, device, document)
+        if answer.approval is None:
+            return self._settle(answer, device, self._trust.newest())
+        # Who may approve, and until when, may have changed while we waited.
+        document = await update_trust(self._trust, device, self._clock())
+        if document is None:
+            raise Forbidden("the server has no trust document", code="trust-missing")
+        await self._check_approval(answer.approval, device, candidate, document)
+        return self._settle(answer, replace(device, approval="operator"), document)
 
     async def renew(self, identity: Identity) -> Identity | None:
         """Get a certificate for a fresh key; None while an operator has to approve again.

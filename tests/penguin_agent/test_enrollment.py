@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from penguindome import certs
 from penguindome.keys import fingerprint
 from tests.penguin_agent.agent_process import eventually
 from tests.penguin_agent.server_simulator import Authority
@@ -87,6 +88,19 @@ def test_a_waiting_device_gets_in_once_it_is_approved(agent, simulator):
     agent.start()
     eventually(lambda: agent.status()["running"])
     simulator.approve()
+    eventually(lambda: agent.status().get("connected"))
+    assert agent.status()["approval"] == "operator"
+
+
+def test_one_who_became_an_operator_while_the_device_waited_may_approve_it(agent, simulator):
+    simulator.mischief.approval_needed = True
+    agent.enroll(simulator.token())
+    fleet = simulator.fleet
+    anchors = (certs.pem_to_der(simulator.anchor.pem),)
+    document = fleet.document("alice", "bob", version=2, tls_anchors=anchors)
+    simulator.chain.append(fleet.publish(document, "alice"))
+    simulator.approve(by="bob")
+    agent.start()
     eventually(lambda: agent.status().get("connected"))
     assert agent.status()["approval"] == "operator"
 
