@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from penguindome import chain, selectors
-from penguindome.errors import AlreadyExists, NotFound
+from penguindome.errors import AlreadyExists, InvalidInput, NotFound
 from penguindome.v1 import (
     check_pb2,
     check_pb2_grpc,
@@ -179,6 +179,8 @@ class Issue(Base, issue_pb2_grpc.IssueServiceServicer):
         return issue_pb2.OpenIssueResponse(issue=item, opened=True)
 
     def CloseIssues(self, request, context):  # noqa: N802
+        if len(request.issue_ids) > 1000:
+            raise InvalidInput("more than 1000 issues at once")
         wanted = [i for i in self.state.issues if i.issue_id in request.issue_ids]
         closed = [i for i in wanted if i.state == "open"]
         for item in closed:

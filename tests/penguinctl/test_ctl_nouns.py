@@ -128,6 +128,15 @@ def test_issue_open(simulator, operator):
     assert value["issues"][0]["opened"] is False
 
 
+def test_more_issues_are_closed_than_the_server_takes_at_once(simulator, operator):
+    samples.fill(simulator.state)
+    ids = [f"01HZY3J5Q0G7X8K9M2N4{number:06}" for number in range(1200)]
+    simulator.state.issues = [samples.issue(one) for one in ids]
+    result = operator("issue", "close", "--all", "-o", "json")
+    assert result.code == 0, result.err
+    assert [item["issue_id"] for item in json.loads(result.out)["closed"]] == ids
+
+
 def test_issue_close(simulator, operator):
     assert operator("issue", "close").code == 2
     result = operator("issue", "close", "web-1", "--name", "nothing")
