@@ -103,7 +103,7 @@ def _answers(options: dict[str, Any]) -> Answers:
         raise InvalidInput("--certificate and --key go together", remedy="give both or neither")
     answers = Answers(
         state_dir=Path(options.pop("state_dir", DEFAULT_STATE_DIR)).absolute(),
-        user=options.pop("user") or ("penguind" if os.geteuid() == 0 else getpass.getuser()),
+        user=options.pop("user") or ("penguind" if os.geteuid() == 0 else _own_name()),
         advertised_host=options.pop("advertised_host") or _host_name(),
         operators=tuple(options.pop("operators")) or (_first_operator(),),
         server_names=tuple(options.pop("server_names")),
@@ -148,8 +148,16 @@ def _host_name() -> str:
 
 def _first_operator() -> str:
     """Return who seems to sit here."""
-    name = os.environ.get("SUDO_USER", "") or getpass.getuser()
+    name = os.environ.get("SUDO_USER", "") or _own_name()
     return name if valid_operator_name(name) and name not in ("root", "nobody") else "admin"
+
+
+def _own_name() -> str:
+    """Return this process's user; in a container it may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
 
 
 def _open_secret(path: Path | None) -> IO[str] | None:
