@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from penguindome import certs
+from penguindome import certs, possession
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import Forbidden, PenguinDomeError, Unauthenticated, Unavailable
 from penguindome.tokens import decode_invitation
@@ -116,3 +116,35 @@ def test_devices_key_does_not_make_an_operator(keys, wire, device):
         error = refusal(first_answer, wire.main(Identity(device.key, forged)), SELF)
         assert isinstance(error, Unauthenticated | Unavailable)
     device.call()
+
+
+def renewal(applicant, name, *, signer=None, nonce=None, signed=possession.renew_operator_bytes):
+    """Return a request for a new certificate of an operator."""
+    nonce = nonce or applicant.bootstrap.Begin(boot.BeginRequest(), timeout=SECONDS).nonce
+    signature = certs.sign(signer or applicant.key, signed(nonce, name))
+    return boot.RenewOperatorRequest(nonce=nonce, operator_name=name, signature=signature)
+
+
+def test_renewal_of_an_operator_by_others(fleet, wire, invite, device):
+    karl, lena = Applicant(wire), Applicant(wire)
+    karl.redeem(invite("karl"))
+    lena.redeem(invite("lena"))
+    renew = karl.bootstrap.RenewOperator
+    wrong = (
+        renewal(lena, "karl"),
+        renewal(karl, "karl", signer=device.key),
+        renewal(karl, "alice"),
+        renewal(karl, "no-such-operator"),
+        # A proof for another purpose.
+        renewal(karl, "karl", signed=possession.poll_bytes),
+    )
+    errors = [refusal(renew, request, timeout=SECONDS) for request in wrong]
+    assert {(type(error), error.code) for error in errors} == {(Unauthenticated, "possession")}
+    assert len({(error.reason, error.remedy) for error in errors}) == 1
+    honest = renewal(karl, "karl")
+    renewed = Identity(karl.key, renew(honest, timeout=SECONDS).certificate)
+    assert refusal(renew, honest, timeout=SECONDS).code == "nonce"
+    assert first_answer(wire.main(renewed), SELF)
+    fleet.server.run("operator", "revoke", "karl")
+    assert isinstance(refusal(renew, renewal(karl, "karl"), timeout=SECONDS), PenguinDomeError)
+    assert renew(renewal(lena, "lena"), timeout=SECONDS).certificate
