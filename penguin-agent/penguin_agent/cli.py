@@ -104,7 +104,8 @@ def _run(options: argparse.Namespace) -> int:
     from penguin_agent.config import load  # noqa: PLC0415 -- only once the words are right
     from penguindome.logs import LogSettings, install  # noqa: PLC0415 -- the same
 
-    settings = load(options.config)
+    # Absolute, as processes of ours stand elsewhere.
+    settings = load(options.config and options.config.absolute())
     quiet = LogSettings(level="error")
     install(settings.logging if options.verb == "run" else quiet, "penguin-agent")
     return _command(options.verb)(options, settings)

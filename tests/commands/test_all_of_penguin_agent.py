@@ -70,6 +70,14 @@ def test_enroll_waits_for_approval_and_unenroll_forgets(fleet, alice, tmp_path):
     assert device.status()["enrolled"] is False
 
 
+def test_settings_may_be_named_by_a_relative_path(fleet, alice):
+    device = fleet.device(plugins=fleet.plugins(firewall=FIREWALL))
+    device.config = device.config.relative_to("/")
+    device.enroll(alice.token())
+    device.start()
+    fleet.wait_for_report(device)
+
+
 def test_all_that_there_is_was_run():
     missing = recorder.demanded(parser()) - recorder.used(parser())
     assert not missing, f"no test of this module runs: {sorted(missing)}"
