@@ -90,7 +90,11 @@ def show(app: App, device: str, plugins: tuple[str, ...], output_format: str) ->
     missing = [plugin for plugin in plugins if not fnmatch.filter(names, plugin)]
     wanted = [item for item in response.outputs if not plugins or _named(item.name, plugins)]
     if missing:
-        raise NotFound("the device has no such output", subject=", ".join(sorted(missing)))
+        raise NotFound(
+            "the device has no such output",
+            subject=", ".join(sorted(missing)),
+            remedy=f"penguinctl device show {device} lists those there are",
+        )
     value = {
         "device": device_view.to_json(response.device),
         "outputs": [device_view.output_json(item) for item in wanted],
