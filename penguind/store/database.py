@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 _OLDEST_WIRE_VERSION = 17
 _SELECTION_MILLISECONDS = 30_000
 _SOCKET_MILLISECONDS = 60_000
+_GOODBYE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.close()
+        # A server that hangs would be asked for half a minute to forget our sessions.
+        with pymongo.timeout(_GOODBYE_SECONDS):
+            await self.client.close()
 
     async def transaction(
         self, work: Callable[[Session], Awaitable[Result]], *, seconds: float

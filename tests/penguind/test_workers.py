@@ -212,3 +212,22 @@ def test_all_workers_live_through_a_database_that_is_killed():
         await mongod._bring_up()
 
     outage(away, back, 8)
+
+
+@pytest.mark.skipif(find_mongod() is None, reason="no mongod")
+def test_a_database_that_hangs_does_not_hold_up_the_stop():
+    async def main(folder):
+        mongod = Mongod(folder)
+        database = await open_database(await mongod.start(), "outage")
+        await database.db["x"].find_one()
+        os.kill(mongod.pid, signal.SIGSTOP)
+        async with asyncio.timeout(8):
+            await database.close()
+        os.kill(mongod.pid, signal.SIGCONT)
+        await mongod.stop()
+
+    folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
+    try:
+        asyncio.run(main(folder))
+    finally:
+        shutil.rmtree(folder)
