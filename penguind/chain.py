@@ -54,7 +54,7 @@ def verify_chain(certificate: Path, key: Path, anchor: bytes, host: str) -> None
             code="bad-certificate",
             subject=str(certificate),
             remedy="its names must include the advertised host, and its file the whole chain, up "
-            "to the authority that the fleet's devices know",
+            "to the authority that devices know; for one of penguind's own, run penguind setup",
         ) from error
 
 
