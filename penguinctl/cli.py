@@ -29,7 +29,7 @@ class Penguinctl(LazyGroup):
         "check": Noun("penguinctl.nouns.check:check", "Checks: see, and test new ones."),
         "trail": Noun("penguinctl.nouns.trail:trail", "The audit trail: what changed on devices."),
         "ledger": Noun("penguinctl.nouns.ledger:ledger", "The ledger: what operators did."),
-        "trust": Noun("penguinctl.nouns.trust:trust", "The trust document: see, renew."),
+        "trust": Noun("penguinctl.nouns.trust:trust", "The trust document: who may sign."),
         "server": Noun("penguinctl.nouns.server:server", "The server itself."),
     }
 

@@ -12,3 +12,5 @@ passphrase_option = click.option(
     envvar="PENGUINCTL_PASSPHRASE_FILE",
     help="For automation: the signing key's passphrase, instead of gpg asking for it.",
 )
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")

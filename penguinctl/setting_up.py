@@ -97,7 +97,7 @@ class Setup:
             if profile.signing_key not in first.store.current().keys:
                 ui.note(
                     f"Your key {profile.signing_key} is not in it yet: until a root operator adds"
-                    " it, what you sign is refused."
+                    " it (`penguinctl trust add`), what you sign is refused."
                 )
         elif "admin" in me.roles:
             self._found(first, profile, me)
@@ -110,6 +110,6 @@ class Setup:
         ui.note(f"Trust document 1 made, signed and published: {first.store.pin().hex()}")
         ui.note(
             ui.Styled("WARNING: the threshold of every role is 1. ", "bold"),
-            "Your signature alone has power over every device. Add a second operator's key before"
-            " you rely on this fleet.",
+            "Your signature alone has power over every device, and nobody can do without your key."
+            " Add a second operator's (`penguinctl trust add`) before you rely on this fleet.",
         )

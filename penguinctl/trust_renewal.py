@@ -1,4 +1,4 @@
-"""The next version of the trust document: the same keys and roles, for another year."""
+"""The next version of the trust document: for another year, and for whom."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from penguindome.trust import TrustDocument
 
 
-def renew(app: App, store: TrustStore, key: signing.SigningKey) -> None:
-    """Make, sign and publish what follows the newest document held, and pin it.
+def publish_next(
+    app: App, store: TrustStore, following: TrustDocument, key: signing.SigningKey
+) -> None:
+    """Sign and publish what follows the newest document held, and pin it.
 
     The key stands in it as it is now: its owner may have moved its end.
 
@@ -28,9 +30,9 @@ def renew(app: App, store: TrustStore, key: signing.SigningKey) -> None:
         Forbidden: The key has not the root role.
         NotSupported: The root role needs several signatures.
     """
-    current = store.current()
-    _check_root(current, key.fingerprint)
-    following = trust.renewed(current, app.now)
+    # Both have to be signed by their own roots; so nobody removes themselves.
+    for each in (store.current(), following):
+        _check_root(each, key.fingerprint)
     keys = {**following.keys, key.fingerprint: signing.public_key(key)}
     document = replace(following, keys=keys)
     envelope = signing.sign(key, trust.KIND, trust.to_payload(document))

@@ -9,7 +9,7 @@ import click
 from penguinctl import moments, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_one
-from penguinctl.options import passphrase_option
+from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
 from penguindome.display import printable
 from penguindome.errors import PreconditionFailed
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from penguindome.v1 import device_pb2
 
 PREFIX_LENGTH = 8
-
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from penguinctl import moments, output, ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option
+from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguindome.errors import PreconditionFailed
 from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from penguinctl.trust_store import TrustStore
     from penguindome.trust import TrustDocument
 
@@ -48,10 +48,100 @@ def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None
     It needs an operator whose signing key has the root role. Devices fetch it by themselves; tokens
     made before stay good.
     """
-    from penguinctl import signing, trust_renewal  # noqa: PLC0415 -- --help stays quick
+    from penguindome.trust import renewed  # noqa: PLC0415 -- --help stays quick
 
     store = _refreshed(app)
-    trust_renewal.renew(app, store, signing.own_key(app.profile, passphrase_file))
+    following = renewed(store.current(), app.now)
+    _publish(app, store, following, passphrase_file, output_format)
+
+
+@trust.command(
+    epilog="""\b
+Examples:
+  penguinctl trust add bob --key-file bob.gpg
+  penguinctl trust add bob --key-file bob.gpg --yes
+"""
+)
+@click.argument("operator", metavar="OPERATOR")
+@click.option(
+    "--key-file",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The operator's OpenPGP public key, binary.",
+)
+@yes_option
+@passphrase_option
+@output_option
+@pass_app
+def add(
+    app: App,
+    *,
+    operator: str,
+    key_file: Path,
+    yes: bool,
+    passphrase_file: Path | None,
+    output_format: str,
+) -> None:
+    """Let a further operator sign, in every role.
+
+    Compare the fingerprint with the one that `penguinctl init` told the operator, who makes the
+    file with: gpg --export --export-options export-minimal FINGERPRINT
+    """
+    from penguindome.openpgp import key_fingerprint  # noqa: PLC0415 -- --help stays quick
+    from penguindome.trust import joined  # noqa: PLC0415 -- as above
+
+    store = _refreshed(app)
+    key = key_file.read_bytes()
+    following = joined(store.current(), operator, key, app.now)
+    ui.note(f"The key of {operator}: {key_fingerprint(key)}")
+    if not yes:
+        _confirm(operator, f"let {operator} sign orders for every device")
+    _publish(app, store, following, passphrase_file, output_format)
+
+
+@trust.command(epilog="\b\nExample:\n  penguinctl trust remove bob\n")
+@click.argument("operator", metavar="OPERATOR")
+@yes_option
+@passphrase_option
+@output_option
+@pass_app
+def remove(
+    app: App, *, operator: str, yes: bool, passphrase_file: Path | None, output_format: str
+) -> None:
+    """Let an operator's signature count no more.
+
+    What the operator may ask of the server ends with `penguind operator revoke`, on the server.
+    """
+    from penguindome.trust import left  # noqa: PLC0415 -- --help stays quick
+
+    store = _refreshed(app)
+    following = left(store.current(), operator, app.now)
+    if not yes:
+        _confirm(operator, f"let nothing that {operator} signs count")
+    _publish(app, store, following, passphrase_file, output_format)
+
+
+def _confirm(operator: str, act: str) -> None:
+    if ui.ask(f"To {act}, type the operator's name:") != operator:
+        raise PreconditionFailed(
+            "what was typed is not the operator's name",
+            subject=operator,
+            code="not-confirmed",
+            remedy="Nothing was done",
+        )
+
+
+def _publish(
+    app: App,
+    store: TrustStore,
+    following: TrustDocument,
+    passphrase_file: Path | None,
+    output_format: str,
+) -> None:
+    from penguinctl import signing, trust_renewal  # noqa: PLC0415 -- --help stays quick
+
+    key = signing.own_key(app.profile, passphrase_file)
+    trust_renewal.publish_next(app, store, following, key)
     document = store.current()
     value = _json(document, store.pin())
     end = moments.local(to_unix_ms(document.expires_time), app.now)

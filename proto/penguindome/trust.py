@@ -14,7 +14,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from penguindome.envelope import Envelope, check_signed, check_sizes
-from penguindome.errors import Forbidden, InvalidInput
+from penguindome.errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    PreconditionFailed,
+)
+from penguindome.openpgp import key_fingerprint
 from penguindome.trust_document import (
     ROLES,
     Role,
@@ -26,7 +33,7 @@ from penguindome.trust_document import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -40,6 +47,8 @@ __all__ = [
     "document_hash",
     "first_version",
     "from_payload",
+    "joined",
+    "left",
     "renewed",
     "replay",
     "to_payload",
@@ -90,6 +99,64 @@ def renewed(current: TrustDocument, now: datetime) -> TrustDocument:
         issued_time=issued,
         expires_time=issued + LIFETIME,
     )
+
+
+def joined(current: TrustDocument, name: str, public_key: bytes, now: datetime) -> TrustDocument:
+    """Return the next version, in which a further operator has every role beside the others.
+
+    Args:
+        current: The newest version.
+        name: The operator's name.
+        public_key: Their OpenPGP key, binary.
+        now: The time.
+
+    Raises:
+        InvalidInput: The key cannot be used.
+        AlreadyExists: The name or the key is in it already.
+    """
+    fingerprint = key_fingerprint(public_key)
+    if fingerprint in current.keys or name in current.operators.values():
+        raise AlreadyExists("the name or the key is in the trust document already", subject=name)
+    return replace(
+        renewed(current, now),
+        keys={**current.keys, fingerprint: public_key},
+        operators={**current.operators, fingerprint: name},
+        roles={
+            role: replace(held, fingerprints=(*held.fingerprints, fingerprint))
+            for role, held in current.roles.items()
+        },
+    )
+
+
+def left(current: TrustDocument, name: str, now: datetime) -> TrustDocument:
+    """Return the next version, in which an operator's signature counts no more.
+
+    Raises:
+        NotFound: No operator has that name.
+        PreconditionFailed: A role would be left with fewer keys than its threshold.
+    """
+    gone = {fingerprint for fingerprint, held in current.operators.items() if held == name}
+    if not gone:
+        raise NotFound("there is no such operator in the trust document", subject=name)
+    roles = {role: _without(held, gone) for role, held in current.roles.items()}
+    short = sorted(role for role, held in roles.items() if len(held.fingerprints) < held.threshold)
+    if short:
+        raise PreconditionFailed(
+            f"too few operators would be left for {', '.join(short)}",
+            subject=name,
+            remedy="Add another operator first",
+        )
+    return replace(
+        renewed(current, now),
+        keys={one: key for one, key in current.keys.items() if one not in gone},
+        operators={one: held for one, held in current.operators.items() if one not in gone},
+        roles=roles,
+    )
+
+
+def _without(role: Role, gone: Collection[str]) -> Role:
+    kept = tuple(fingerprint for fingerprint in role.fingerprints if fingerprint not in gone)
+    return replace(role, fingerprints=kept)
 
 
 def accept_first(envelope: Envelope, *, pinned_hash: bytes, now: datetime) -> TrustDocument:

@@ -13,6 +13,7 @@ from penguindome.tokens import decode_token
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
+from tests.penguindome.signing import gpg_home
 
 pytestmark = pytest.mark.timeout(180)
 HELP = sorted(use for use in recorder.demanded(cli) if use[1] in {"-h", "--help"})
@@ -139,7 +140,16 @@ def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, pass
     renewed = both(alice, "trust", "renew", "--passphrase-file", passphrase)
     assert renewed["version"] == 2
     assert both(alice, "trust", "show")["version"] == 3
-    newest = agent.folder / "state" / "trust" / "3.json"
+    signed = ("--yes", "--passphrase-file", passphrase)
+    with gpg_home() as home:
+        (passphrase.parent / "carol.gpg").write_bytes(home.export(home.make("carol")))
+    key = ("--key-file", passphrase.parent / "carol.gpg")
+    for spelling in ("-o", "--output"):
+        added = json.loads(alice.run("trust", "add", "carol", *key, *signed, spelling, "json"))
+        assert {one["name"] for one in added["operators"]} == {"alice", "carol"}
+        removed = json.loads(alice.run("trust", "remove", "carol", *signed, spelling, "json"))
+        assert {one["name"] for one in removed["operators"]} == {"alice"}
+    newest = agent.folder / "state" / "trust" / f"{removed['version']}.json"
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
 
 

@@ -4,12 +4,15 @@ import json
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from penguinctl import signing
 from penguindome import trust
+from penguindome.openpgp import key_fingerprint
 from penguindome.v1 import envelope_pb2
+from tests.penguinctl import samples
 
 
 def document(simulator, place=-1):
@@ -100,3 +103,55 @@ def test_only_root_renews(fresh, ctl):
     result = ctl(*bob, "trust", "renew")
     assert (result.code, "Ask one who has it: alice" in result.err) == (4, True)
     assert len(fresh.state.trust) == 1
+
+
+@pytest.fixture
+def pair(fresh, ctl):
+    """Alice, who made the fleet, and Bob with the file of his key."""
+    ctl("init", stdin=fresh.invitation())
+    digest = trust.document_hash(fresh.state.trust[0].envelope.payload)
+
+    def bob(*words, **options):
+        return ctl("--config-dir", str(ctl.home / "bob"), *words, **options)
+
+    bob("init", stdin=fresh.invitation("bob", trust_hash=digest))
+    home = str(ctl.home / "bob" / "gnupg")
+    gpg = ["gpg", "--homedir", home, "--batch", "--no-autostart"]
+    export = ["--export", "--export-options", "export-minimal"]
+    done = subprocess.run([*gpg, *export], check=True, capture_output=True, timeout=60)
+    path = ctl.home / "bob.gpg"
+    path.write_bytes(done.stdout)
+    return bob, str(path)
+
+
+def test_an_operator_joins_and_may_sign(fresh, ctl, pair):
+    bob, path = pair
+    samples.fill(fresh.state)
+    refused = ctl("trust", "add", "bob", "--key-file", path, stdin="robert\n")
+    assert (refused.code, len(fresh.state.trust)) == (6, 1)
+    added = ctl("trust", "add", "bob", "--key-file", path, stdin="bob\n")
+    assert added.code == 0, added.err
+    fingerprint = key_fingerprint(Path(path).read_bytes())
+    assert fingerprint in added.err
+    assert document(fresh).operators[fingerprint] == "bob"
+    assert bob("trust", "renew").code == 0
+    assert ctl("trust", "add", "bob", "--key-file", path, "--yes").code == 6
+
+
+def test_an_operator_is_removed_but_not_by_themselves(fresh, ctl, pair):
+    bob, path = pair
+    assert ctl("trust", "add", "bob", "--key-file", path, "--yes").code == 0
+    itself = bob("trust", "remove", "bob", "--yes")
+    assert (itself.code, "Ask one who has it: alice" in itself.err) == (4, True)
+    removed = json.loads(ctl("trust", "remove", "bob", "--yes", "-o", "json").out)
+    assert [one["name"] for one in removed["operators"]] == ["alice"]
+    assert bob("trust", "renew").code == 4
+    assert ctl("trust", "remove", "bob", "--yes").code == 3
+    assert ctl("trust", "remove", "alice", "--yes").code == 6
+
+
+def test_a_file_that_is_no_key_is_refused(fresh, ctl, pair):
+    path = ctl.home / "armored"
+    path.write_text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+    result = ctl("trust", "add", "bob", "--key-file", str(path), "--yes")
+    assert (result.code, "without --armor" in result.err) == (2, True)

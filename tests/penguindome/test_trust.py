@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguindome.errors import Forbidden, InvalidInput
+from penguindome.errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    PreconditionFailed,
+)
 from penguindome.ids import new_fleet_id
 from penguindome.openpgp import key_fingerprint
 from penguindome.trust import (
@@ -21,6 +27,8 @@ from penguindome.trust import (
     accept_next,
     document_hash,
     from_payload,
+    joined,
+    left,
     renewed,
     replay,
     to_payload,
@@ -55,6 +63,29 @@ def test_a_renewed_document_is_the_old_one_with_another_year(fleet: Fleet, days:
     changed = {"version", "issued_time", "expires_time"}
     same = set(first.__slots__) - changed
     assert all(getattr(first, name) == getattr(document, name) for name in same)
+
+
+def test_operators_join_and_leave_by_the_root_rule(fleet: Fleet) -> None:
+    first = fleet.document("alice")
+    second = joined(first, "bob", fleet.blob("bob"), fleet.now)
+    assert accept_next(first, fleet.publish(second, "alice"), fleet.now) == second
+    assert all(role.fingerprints[-1] == fleet.keys["bob"] for role in second.roles.values())
+    third = left(second, "alice", fleet.now)
+    assert accept_next(second, fleet.publish(third, "alice", "bob"), fleet.now) == third
+    assert list(third.operators.values()) == ["bob"]
+
+
+def test_nobody_joins_twice_and_the_last_one_stays(fleet: Fleet) -> None:
+    first = fleet.document("alice")
+    for name, key in (("alice", "bob"), ("bob", "alice")):
+        with pytest.raises(AlreadyExists):
+            joined(first, name, fleet.blob(key), fleet.now)
+    with pytest.raises(InvalidInput):
+        joined(first, "bob", b"no key", fleet.now)
+    with pytest.raises(NotFound):
+        left(first, "bob", fleet.now)
+    with pytest.raises(PreconditionFailed, match="too few operators would be left for approve"):
+        left(first, "alice", fleet.now)
 
 
 @pytest.mark.parametrize(
