@@ -8,7 +8,7 @@ import pytest
 from tests.penguinctl import samples
 from tests.penguinctl.conftest import ENTRY
 
-NOT_UTF_8 = b"caf\xe9"
+NOT_UTF_8 = b"\xe9"
 
 
 def run(operator, *words, given=b""):
