@@ -1,5 +1,6 @@
 """The spool's bounds, damage and a full disk."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.penguin_agent.spool_machine import START, World, output, value
 
 BIG = SpoolLimits(entries=8, bytes=1 << 20, message_bytes=1 << 20)
 MIB = 1 << 20
+WEEKS = 3
 
 
 @pytest.fixture
@@ -51,6 +53,21 @@ def test_weeks_offline_stay_within_the_bound_and_end_in_the_truth(world):
     world.settle()
     world.check()
     assert 2 < len(world.server.stored) <= BIG.entries + 1
+
+
+def test_three_weeks_offline_are_bounded_and_nothing_is_broken(folder, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # the disk is not what is tried
+    world = World(folder, SpoolLimits())
+    world.plugins["disks"] = value(0)
+    world.settle()
+    for number in range(WEEKS * 7 * 24 * 12):
+        world.plugins[f"p{number % 9}"] = value(number, 300)
+        world.collect()
+    assert world.spool.depth <= world.limits.entries
+    assert world.spool.size_bytes <= world.limits.bytes
+    world.settle()
+    world.check()
+    assert len(world.server.stored) > world.limits.entries // 2
 
 
 def test_an_announced_output_that_goes_before_it_came_is_taken_back():
