@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 
 log = logger("penguind.gate")
 
+# Where a handler has its method, and what wraps it, by streaming requests and answers.
+_SHAPES = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}
 _TEXT_KEPT = 500
 _ITEMS_KEPT = 100
 
@@ -61,33 +68,9 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        method = handler_call_details.method
-        if handler.request_streaming:
-            return self._streaming_requests(method, handler)
-        return self._single_request(method, handler)
-
-    def _single_request(self, method: str, handler: Any) -> Any:
-        inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
-        make = (
-            grpc.unary_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.unary_unary_rpc_method_handler
-        )
+        name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         return make(
-            self._guarded(method, inner),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-
-    def _streaming_requests(self, method: str, handler: Any) -> Any:
-        inner = handler.stream_stream if handler.response_streaming else handler.stream_unary
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.stream_unary_rpc_method_handler
-        )
-        return make(
-            self._guarded(method, inner),
+            self._guarded(handler_call_details.method, getattr(handler, name)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
