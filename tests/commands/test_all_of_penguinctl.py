@@ -4,6 +4,7 @@ The last test holds what ran against what there is, so the tests of this module 
 """
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -132,6 +133,17 @@ def passphrase(tmp_path):
     path = tmp_path / "passphrase"
     path.write_text("")
     return path
+
+
+def test_the_certificate_of_an_operator_renews_by_itself(alice):
+    profile = alice.folder / "config" / "penguinctl" / "profile.toml"
+    before = profile.read_text()
+    # As if it had begun long ago, and were in its last third.
+    profile.write_text(re.sub("certificate_starts_unix_ms = .*", "", before))
+    rows = alice.json("ledger", "list", "--limit", "1")["rows"]
+    assert (rows[0]["actor"], rows[0]["action"]) == ("operator/alice", "operator.renew")
+    assert profile.read_text() != before
+    assert alice.json("ledger", "head")["number"] == rows[0]["number"]
 
 
 def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, passphrase):
