@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Command = Callable[[argparse.Namespace, Settings], int]
 
 EXIT_CODES = {
+    "Unauthenticated": 4,
     "Forbidden": 4,
     "Unavailable": 5,
     "PreconditionFailed": 6,
