@@ -37,7 +37,7 @@ class FirstTrust:
         self._profile = profile
         self._session = session
         self._now = now
-        self.store = TrustStore(folder, profile.fleet)
+        self.store = TrustStore(folder)
 
     def on_server(self) -> list[envelope_pb2.TrustDocument]:
         """Return what the server has, not verified."""
@@ -68,12 +68,13 @@ class FirstTrust:
 
     def _accept(self, documents: list[envelope_pb2.TrustDocument], pinned: bytes) -> None:
         envelopes = [from_message(item.envelope) for item in documents]
+        what = "the server's trust documents are not the pinned ones"
         try:
-            trust.replay(envelopes, current=None, pinned_hash=pinned, now=self._now)
+            newest = trust.replay(envelopes, current=None, pinned_hash=pinned, now=self._now)
         except (Forbidden, InvalidInput) as error:
-            raise refused(
-                "the server's trust documents are not the pinned ones", error.reason
-            ) from error
+            raise refused(what, error.reason) from error
+        if newest.fleet != self._profile.fleet:
+            raise refused(what, "they are another fleet's")
         pinned_seen = False
         for item, envelope in zip(documents, envelopes, strict=True):
             # What came before the pinned one was passed over, not verified.

@@ -31,7 +31,7 @@ def pinned_trust_hash(app: App) -> bytes:
         PreconditionFailed: This operator holds no trust document yet.
         NotVerified: The server's documents do not continue ours.
     """
-    store = TrustStore(app.folder, app.profile.fleet)
+    store = TrustStore(app.folder)
     store.refresh(app.session, app.now)
     trust_renewal.warn(store.current(), app.now)
     return store.pin()

@@ -30,9 +30,8 @@ DRAFT = "trust/draft.json"
 class TrustStore:
     """Documents by version, each verified before it is stored."""
 
-    def __init__(self, folder: ProfileFolder, fleet: str) -> None:
+    def __init__(self, folder: ProfileFolder) -> None:
         self._folder = folder
-        self._fleet = fleet
 
     def versions(self) -> list[int]:
         """Return the versions that are held, oldest first."""

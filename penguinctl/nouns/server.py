@@ -39,7 +39,7 @@ def status(app: App, output_format: str) -> None:
 def _pinned(app: App) -> str | None:
     from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
 
-    store = TrustStore(app.folder, app.profile.fleet)
+    store = TrustStore(app.folder)
     return store.pin().hex() if store.versions() else None
 
 

@@ -152,7 +152,7 @@ def _publish(
 def _refreshed(app: App) -> TrustStore:
     from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
 
-    store = TrustStore(app.folder, app.profile.fleet)
+    store = TrustStore(app.folder)
     store.refresh(app.session, app.now)
     return store
 

@@ -13,6 +13,7 @@ from penguindome import trust
 from penguindome.openpgp import key_fingerprint
 from penguindome.v1 import envelope_pb2
 from tests.penguinctl import samples
+from tests.penguinctl.server_simulator import Simulator
 
 
 def document(simulator, place=-1):
@@ -155,3 +156,17 @@ def test_a_file_that_is_no_key_is_refused(fresh, ctl, pair):
     path.write_text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
     result = ctl("trust", "add", "bob", "--key-file", str(path), "--yes")
     assert (result.code, "without --armor" in result.err) == (2, True)
+
+
+def test_the_document_of_another_fleet_is_not_adopted(fresh, ctl):
+    ctl("init", stdin=fresh.invitation())
+    other = Simulator().start()
+    try:
+        other.state.trust = fresh.state.trust
+        digest = trust.document_hash(fresh.state.trust[0].envelope.payload)
+        line = other.invitation(trust_hash=digest)
+        result = ctl("--config-dir", str(ctl.home / "other"), "init", stdin=line)
+    finally:
+        other.stop()
+    assert (result.code, "another fleet's" in result.err) == (7, True)
+    assert not (ctl.home / "other" / "trust").exists()
