@@ -94,6 +94,24 @@ async def watched(made, events):
     await asyncio.gather(note_health(), note_stream(), return_exceptions=True)
 
 
+def they_come_back(fleet, agents):
+    fleet.server.start()
+    began = time.monotonic()
+    for agent in agents:
+        wait_until(
+            lambda agent=agent: fleet.shown(agent)["device"]["connected"], 30, "it stays away"
+        )
+    assert time.monotonic() - began < 25
+    for agent in agents:
+        before = turns(fleet, agent)
+        fleet.alice.run("device", "collect", agent.device_id())
+        wait_until(
+            lambda agent=agent, before=before: turns(fleet, agent) > before,
+            30,
+            "nothing is reported",
+        )
+
+
 def test_devices_are_sent_off_and_come_back_by_themselves(fleet):
     count = fleet.folder / "count"
     plugins = fleet.plugins(counter=COUNTER.format(path=count))
@@ -121,19 +139,5 @@ def test_devices_are_sent_off_and_come_back_by_themselves(fleet):
     assert NOT_SERVING in events
     assert events.index(NOT_SERVING) < events.index("go_away")
     fleet.server.process = None
-    fleet.server.start()
-    began = time.monotonic()
-    for agent in agents:
-        wait_until(
-            lambda agent=agent: fleet.shown(agent)["device"]["connected"], 30, "it stays away"
-        )
-    assert time.monotonic() - began < 25
-    for agent in agents:
-        before = turns(fleet, agent)
-        fleet.alice.run("device", "collect", agent.device_id())
-        wait_until(
-            lambda agent=agent, before=before: turns(fleet, agent) > before,
-            30,
-            "nothing is reported",
-        )
+    they_come_back(fleet, agents)
     assert "Traceback" not in fleet.server.log()
