@@ -1,8 +1,12 @@
 """A fleet for each module of commands, with one device that says little."""
 
+import os
+import shutil
+
 import pytest
 
 from tests.harness.fleet import Fleet
+from tests.harness.server import NOBODY, Server
 
 FIREWALL = '#!/bin/sh\necho \'{"status": "off"}\'\n'
 
@@ -24,3 +28,15 @@ def agent(fleet):
 @pytest.fixture
 def alice(fleet):
     return fleet.alice
+
+
+@pytest.fixture
+def second(fleet):
+    """Return a further server on this machine, not set up."""
+    server = Server(fleet.folder / "second")
+    server.folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(server.folder, NOBODY, NOBODY)
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)

@@ -4,7 +4,6 @@ The last test holds what ran against what there is, so the tests of this module 
 """
 
 import os
-import shutil
 import stat
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from penguindome.times import utc_now
 from penguindome.tokens import decode_invitation
 from tests.harness import recorder
 from tests.harness.process import wait_until
-from tests.harness.server import NOBODY, Server
+from tests.harness.server import NOBODY
 from tests.harness.site_mongod import PASSWORD, SET, SiteMongod
 
 pytestmark = pytest.mark.timeout(180)
@@ -49,18 +48,6 @@ def test_operators_are_invited_listed_and_revoked(fleet, alice):
     assert "revoked" in fleet.server.run("operator", "list")
     wait_until(lambda: bob.try_run("server", "status").returncode == 4, 10, "bob is let in")
     alice.run("server", "status")
-
-
-@pytest.fixture
-def second(fleet):
-    """Return a further server on this machine, not set up."""
-    server = Server(fleet.folder / "second")
-    server.folder.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(server.folder, NOBODY, NOBODY)
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
 
 
 def test_names_and_user_of_a_server(second):

@@ -1,8 +1,6 @@
 """The first errors that somebody meets who sets up penguind and uses penguinctl."""
 
-import os
 import pathlib
-import shutil
 import socket
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from tests.commands.conftest import FIREWALL
 from tests.commands.refusals import as_a_user, refused
 from tests.harness.operator import Operator
-from tests.harness.server import NOBODY, Server
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -21,18 +18,6 @@ def newcomer(fleet):
     one = Operator(fleet.folder / f"o-new{len(fleet.operators)}")
     fleet.operators.append(one)
     return one
-
-
-@pytest.fixture
-def second(fleet):
-    """Return a further server on this machine, not set up."""
-    server = Server(fleet.folder / "second")
-    server.folder.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(server.folder, NOBODY, NOBODY)
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
 
 
 def set_up(server, *words):
