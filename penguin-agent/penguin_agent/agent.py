@@ -73,6 +73,9 @@ class Base:
     def enrollment_words(self) -> dict[str, Any]:
         """Return who this device is, as far as is known."""
         identity = self.identities.known
+        if identity is None and (device := self.identities.enrolled()) is not None:
+            words = enrollment_words(None, device, "")
+            return {**words, "enrolled": True, "pending": False, "certificate_until": ""}
         waiting = None if identity else self.identities.application()
         return enrollment_words(identity, waiting, self.identities.waiting_fingerprint)
 

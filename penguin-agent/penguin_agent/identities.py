@@ -56,6 +56,10 @@ class Identities:
         """Return the enrollment that is under way; None if there is none."""
         return read_device(self._directory / "enrolling.json")
 
+    def enrolled(self) -> Device | None:
+        """Return who this device is, also before a child has looked at the certificate."""
+        return read_device(self._directory / _FILES[0])
+
     async def load(self) -> Identity | None:
         """Return the identity; None if not enrolled. A child looks only at what is new.
 

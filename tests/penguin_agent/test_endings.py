@@ -114,3 +114,11 @@ def test_the_library_for_keys_is_never_loaded_by_the_daemon(agent, simulator):
     eventually(lambda: simulator.device.model.stored)
     assert len(simulator.device.serials) == 2
     assert "cryptography" not in Path(f"/proc/{agent.daemon.pid}/maps").read_text()
+
+
+def test_an_enrollment_is_told_at_once_by_the_daemon_that_waits_for_it(agent, simulator):
+    agent.start()
+    eventually(lambda: agent.status()["running"])
+    agent.enroll(simulator.token())
+    words = agent.status()
+    assert (words["enrolled"], words["device_id"]) == (True, simulator.device.device_id)
