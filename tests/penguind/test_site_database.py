@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import socket
-import struct
-import threading
 import time
 from pathlib import Path
 from tempfile import mkdtemp
+from unittest import mock
 
-import bson
 import pytest
+from pymongo.errors import ConfigurationError
 
 from penguind.store import opening
-from penguind.store.database import open_database
+from penguind.store.database import _check_server, open_database
+from penguind.store.opening import opening_errors
 from penguindome.errors import PenguinDomeError, PreconditionFailed
 from tests.harness.server import NOBODY, Server
 from tests.harness.site_mongod import PASSWORD, SET, SiteMongod
@@ -163,46 +162,30 @@ def test_an_address_that_leads_nowhere_is_named(uri, expected, monkeypatch):
     assert "database.uri" in said
 
 
-@contextlib.contextmanager
-def imitation(answer):
-    """Accept connections, and answer every message with one document; None says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_accept, args=(listener, answer), daemon=True)
-        thread.start()
-        yield f"mongodb://127.0.0.1:{listener.getsockname()[1]}/"
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+def test_one_that_is_too_old_is_refused(mongod):
+    async def story():
+        database = await open_database(mongod.full_uri, "t_old")
+        hello = await database.client.admin.command("hello")
+        await database.close()
+        return hello
+
+    hello = asyncio.run(story())
+    _check_server(hello)
+    # What 5.0 says of itself where 6.0 says 17.
+    with pytest.raises(PreconditionFailed, match="too old"):
+        _check_server(hello | {"maxWireVersion": 13})
 
 
-def _accept(listener, answer):
-    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        while True:
-            connection = stack.enter_context(listener.accept()[0])
-            threading.Thread(target=_answer, args=(connection, answer), daemon=True).start()
-
-
-def _answer(connection, answer):
-    """Speak as much of the wire protocol as hello takes, old and new."""
-    with contextlib.suppress(OSError, struct.error):
-        while answer is not None:
-            length, number, _, kind = struct.unpack("<iiii", connection.recv(16))
-            connection.recv(length - 16)
-            new = kind == 2013
-            body = struct.pack("<ib", 0, 0) if new else struct.pack("<iqii", 8, 0, 0, 1)
-            body += bson.encode(answer)
-            head = struct.pack("<iiii", len(body) + 16, 1, number, kind if new else 1)
-            connection.sendall(head + body)
-
-
-@pytest.mark.parametrize("version", [6, 13])
-def test_one_that_is_too_old_is_refused(monkeypatch, version):
-    hello = {"ok": 1, "ismaster": True, "setName": SET, "hosts": [], "maxWireVersion": version}
-    with imitation(hello | {"minWireVersion": 0}) as uri:
-        assert "too old — use MongoDB 6.0" in opened(f"{uri}?directConnection=true", monkeypatch)
+def test_one_that_the_driver_itself_finds_too_old_is_refused():
+    # The words of PyMongo 4.20 for a server of 2013.
+    words = "Server at h:1 reports wire version 2, but this version of PyMongo requires at least 8"
+    with pytest.raises(PreconditionFailed, match="too old"), opening_errors(mock.Mock()):
+        raise ConfigurationError(words)
 
 
 def test_one_that_says_nothing_is_given_up(monkeypatch):
-    with imitation(None) as uri:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uri = f"mongodb://127.0.0.1:{listener.getsockname()[1]}/"
         assert "does not answer" in opened(uri, monkeypatch)
 
 
