@@ -33,7 +33,7 @@ from penguindome.trust_document import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
 __all__ = [
@@ -104,6 +104,8 @@ def renewed(current: TrustDocument, now: datetime) -> TrustDocument:
 def joined(current: TrustDocument, name: str, public_key: bytes, now: datetime) -> TrustDocument:
     """Return the next version, in which a further operator has every role beside the others.
 
+    Thresholds stay, except that two operators have to agree on a wipe.
+
     Args:
         current: The newest version.
         name: The operator's name.
@@ -122,7 +124,7 @@ def joined(current: TrustDocument, name: str, public_key: bytes, now: datetime) 
         keys={**current.keys, fingerprint: public_key},
         operators={**current.operators, fingerprint: name},
         roles={
-            role: replace(held, fingerprints=(*held.fingerprints, fingerprint))
+            role: _held(role, held.threshold, (*held.fingerprints, fingerprint))
             for role, held in current.roles.items()
         },
     )
@@ -138,7 +140,10 @@ def left(current: TrustDocument, name: str, now: datetime) -> TrustDocument:
     gone = {fingerprint for fingerprint, held in current.operators.items() if held == name}
     if not gone:
         raise NotFound("there is no such operator in the trust document", subject=name)
-    roles = {role: _without(held, gone) for role, held in current.roles.items()}
+    roles = {
+        role: _held(role, held.threshold, [one for one in held.fingerprints if one not in gone])
+        for role, held in current.roles.items()
+    }
     short = sorted(role for role, held in roles.items() if len(held.fingerprints) < held.threshold)
     if short:
         raise PreconditionFailed(
@@ -154,9 +159,11 @@ def left(current: TrustDocument, name: str, now: datetime) -> TrustDocument:
     )
 
 
-def _without(role: Role, gone: Collection[str]) -> Role:
-    kept = tuple(fingerprint for fingerprint in role.fingerprints if fingerprint not in gone)
-    return replace(role, fingerprints=kept)
+def _held(name: str, threshold: int, fingerprints: Sequence[str]) -> Role:
+    """Return a role; where there are two operators, neither wipes a device alone."""
+    if name == "wipe":
+        threshold = min(max(threshold, 2), max(len(fingerprints), 1))
+    return Role(threshold, tuple(fingerprints))
 
 
 def accept_first(envelope: Envelope, *, pinned_hash: bytes, now: datetime) -> TrustDocument:

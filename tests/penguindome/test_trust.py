@@ -70,7 +70,11 @@ def test_operators_join_and_leave_by_the_root_rule(fleet: Fleet) -> None:
     second = joined(first, "bob", fleet.blob("bob"), fleet.now)
     assert accept_next(first, fleet.publish(second, "alice"), fleet.now) == second
     assert all(role.fingerprints[-1] == fleet.keys["bob"] for role in second.roles.values())
+    assert {name: role.threshold for name, role in second.roles.items() if role.threshold > 1} == {
+        "wipe": 2
+    }
     third = left(second, "alice", fleet.now)
+    assert third.roles["wipe"] == Role(1, (fleet.keys["bob"],))
     assert accept_next(second, fleet.publish(third, "alice", "bob"), fleet.now) == third
     assert list(third.operators.values()) == ["bob"]
 
