@@ -92,7 +92,8 @@ class Collecting:
     async def run(self) -> None:
         """Collect for ever."""
         while True:
-            names = await asyncio.to_thread(self._collector.names)
+            # The agent's own output is due like any other: a device without plugins reports too.
+            names = (*await asyncio.to_thread(self._collector.names), NAME)
             due = self._schedule.due(names, self._steady() + SLACK_SECONDS)
             if due:
                 await self._collect(due)
@@ -123,7 +124,7 @@ class Collecting:
             await asyncio.sleep(RETRY_SECONDS)
             return
         ran = collected.present if names is None else names
-        self._schedule.ran(ran, self._steady())
+        self._schedule.ran({*ran, NAME}, self._steady())
         if not collected.dropped:
             self._record(collected, request_id)
 

@@ -24,17 +24,19 @@ class FakeCollector:
     def __init__(self):
         self.runs = []
         self.dropped = False
+        self.present = ("disks",)
 
     def names(self):
-        return ("disks",)
+        return self.present
 
     def benched(self):
         return ()
 
     async def collect(self, names):
         self.runs.append(names)
-        outputs = () if self.dropped else (output("disks", value(len(self.runs))),)
-        return Collected(outputs, self.dropped, present=("disks",))
+        found = () if self.dropped else self.present
+        outputs = tuple(output(name, value(len(self.runs))) for name in found)
+        return Collected(outputs, self.dropped, present=self.present)
 
 
 class Rig:
@@ -98,6 +100,21 @@ def test_an_answer_to_a_request_is_urgent(rig):
     asyncio.run(rig.turn(CollectWanted(("disks",), "r1")))
     assert {"urgent": True} in rig.woken
     assert rig.spool.current.outputs["agent"].json
+
+
+def test_a_device_without_plugins_reports_that_its_agent_lives(rig):
+    rig.collector.present = ()
+    asyncio.run(rig.turn())
+    assert rig.spool.depth == 1
+    assert set(rig.spool.current.outputs) == {"agent"}
+
+
+def test_the_last_plugin_that_goes_leaves_the_state(rig):
+    asyncio.run(rig.turn())
+    rig.collector.present = ()
+    rig.steady += 600
+    asyncio.run(rig.turn())
+    assert set(rig.spool.current.outputs) == {"agent"}
 
 
 def test_a_flood_of_requests_is_bounded(rig):
