@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from penguind.authority import load_anchor
+from penguind.identity.authority import load_anchor
 from penguind.tls import CertificateSource
 from penguindome.errors import PreconditionFailed
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from penguind import privileges
-from penguind.authority import load_anchor, load_authority
 from penguind.chain import certificate_source
 from penguind.check_loader import CheckLoader
 from penguind.config import load_settings
+from penguind.identity.authority import load_anchor, load_authority
 from penguind.server import run as run_server
 from penguindome.display import printable
 from penguindome.errors import InvalidInput

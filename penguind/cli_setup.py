@@ -14,11 +14,11 @@ import click
 from click.core import ParameterSource
 
 from penguind.config import DEFAULT_STATE_DIR, load_settings
-from penguind.mongod_paths import require_mongod
-from penguind.setup import become_service, invite_first, make_server
-from penguind.setup_checks import check_database, check_kept
-from penguind.setup_file import Answers
-from penguind.setup_questions import ask
+from penguind.mongod.paths import require_mongod
+from penguind.setup.checks import check_database, check_kept
+from penguind.setup.file import Answers
+from penguind.setup.questions import ask
+from penguind.setup.steps import become_service, invite_first, make_server
 from penguindome.durable import raise_for, read_file
 from penguindome.errors import InvalidInput
 from penguindome.names import valid_operator_name

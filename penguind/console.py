@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from penguind.authority import load_anchor
-from penguind.invitations import Invitations
+from penguind.identity.authority import load_anchor
+from penguind.identity.invitations import Invitations
+from penguind.identity.trust import Trust
 from penguind.ledger import Ledger
-from penguind.mongod import Mongod, socket_uri
+from penguind.mongod.child import Mongod, socket_uri
 from penguind.store.all import open_stores
 from penguind.store.database import open_database
-from penguind.trust import Trust
 from penguindome import certs
 from penguindome.durable import read_file
 from penguindome.errors import NotFound, PreconditionFailed, Unavailable

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from penguind.guard import Guard
-    from penguind.identities import Identities
+    from penguind.identity.guard import Guard
+    from penguind.identity.identities import Identities
     from penguind.ledger import Ledger
     from penguind.throttle import Throttle
 

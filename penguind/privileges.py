@@ -6,7 +6,7 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from penguind.authority import anchor_key, authority_dir, key_files
+from penguind.identity.authority import anchor_key, authority_dir, key_files
 from penguindome.durable import check_private
 from penguindome.errors import NotFound, PreconditionFailed
 

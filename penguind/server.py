@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from penguind.console import open_external
-from penguind.mongod import Mongod
+from penguind.mongod.child import Mongod
 from penguind.notify import notify, watchdog_seconds
 from penguind.store.database import open_database
 from penguind.wiring import build

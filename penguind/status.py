@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from penguind.identity.trust import Trust
     from penguind.presence import Presence
     from penguind.problems import Problems
     from penguind.store.devices import DeviceStore
     from penguind.store.overview import Overview
     from penguind.tls import CertificateSource
-    from penguind.trust import Trust
     from penguindome.times import Clock
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguind.gate import Gate, certified, throttled
-from penguind.guard import Guard
 from penguind.health import Health
+from penguind.identity.guard import Guard
 from penguind.listeners import Listener, make_servers
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging

@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguind.audit import Auditor
-from penguind.authority import load_authority
 from penguind.chain import certificate_source
 from penguind.check_loader import CheckLoader
 from penguind.domain.advertised import Advertised
-from penguind.identities import Identities
+from penguind.identity.authority import load_authority
+from penguind.identity.identities import Identities
+from penguind.identity.nonces import Nonces
+from penguind.identity.trust import Trust
 from penguind.ingest import Ingest
 from penguind.ledger import Ledger
-from penguind.nonces import Nonces
 from penguind.presence import Presence, TrustChanged, VerdictsChanged
 from penguind.problems import Problems
 from penguind.select import DeviceSelector
 from penguind.store.all import open_stores
 from penguind.store.check_queries import CheckQueries
 from penguind.store.overview import server_version
-from penguind.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penguind.authority import Authority
     from penguind.config import Settings
+    from penguind.identity.authority import Authority
     from penguind.store.all import Stores
     from penguind.store.database import Database
     from penguind.tls import CertificateSource

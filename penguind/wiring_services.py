@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from penguind.admission import Admission
 from penguind.checkin import CheckIns
-from penguind.custody import Custody
 from penguind.directory import Directory
-from penguind.enrollment import Enrollment
 from penguind.flooding import FloodWatch
-from penguind.invitations import Redemption
+from penguind.identity.custody import Custody
+from penguind.identity.enrollment import Enrollment
+from penguind.identity.invitations import Redemption
+from penguind.identity.renewal import Renewal
 from penguind.issues import IssueDesk
 from penguind.listeners import Served
 from penguind.presence import AgentSettings
 from penguind.rates import RateLimits, ReportRates
-from penguind.renewal import Renewal
 from penguind.services.agent import AgentService
 from penguind.services.bootstrap import BootstrapService
 from penguind.services.check import CheckService

@@ -13,10 +13,10 @@ from penguindome.v1 import bootstrap_pb2 as pb
 from penguindome.v1.bootstrap_pb2_grpc import BootstrapServiceServicer
 
 if TYPE_CHECKING:
-    from penguind.enrollment import Enrollment
-    from penguind.invitations import Redemption
-    from penguind.renewal import Renewal
-    from penguind.trust import Trust
+    from penguind.identity.enrollment import Enrollment
+    from penguind.identity.invitations import Redemption
+    from penguind.identity.renewal import Renewal
+    from penguind.identity.trust import Trust
     from penguindome.times import Clock
 
 _STATES = {

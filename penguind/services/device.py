@@ -15,9 +15,9 @@ from penguindome.v1 import device_pb2 as pb
 from penguindome.v1.device_pb2_grpc import DeviceServiceServicer
 
 if TYPE_CHECKING:
-    from penguind.custody import Custody
     from penguind.directory import Directory
     from penguind.domain.device import DeviceState
+    from penguind.identity.custody import Custody
     from penguind.presence import Presence
     from penguindome.times import Clock
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from penguind.caller import caller
-from penguind.custody import check_labels
 from penguind.domain.token import Token, clean_cidrs
+from penguind.identity.custody import check_labels
 from penguindome.errors import InvalidInput, NotFound
 from penguindome.times import to_unix_ms
 from penguindome.tokens import hash_secret

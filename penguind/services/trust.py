@@ -9,7 +9,7 @@ from penguindome.v1 import trust_pb2 as pb
 from penguindome.v1.trust_pb2_grpc import TrustServiceServicer
 
 if TYPE_CHECKING:
-    from penguind.trust import Trust
+    from penguind.identity.trust import Trust
 
 
 class TrustService(TrustServiceServicer):

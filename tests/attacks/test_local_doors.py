@@ -10,7 +10,7 @@ import socket
 import psutil
 import pytest
 
-from penguind.mongod import socket_uri
+from penguind.mongod.child import socket_uri
 from tests.attacks.kit import neighbour
 from tests.harness.process import wait_until
 from tests.harness.server import NOBODY

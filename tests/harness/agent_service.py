@@ -15,7 +15,7 @@ from penguind.admission import Admission
 from penguind.caller import Caller
 from penguind.checkin import CheckIns
 from penguind.gate import Gate
-from penguind.identities import Identities
+from penguind.identity.identities import Identities
 from penguind.ingest import Ingest
 from penguind.presence import AgentSettings, Presence
 from penguind.rates import RateLimits, ReportRates

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penguind.mongod import Mongod
+from penguind.mongod.child import Mongod
 from penguind.store.database import open_database
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import make_line
 from penguind.domain.token import Token
-from penguind.setup import make_server
-from penguind.setup_file import Answers
+from penguind.setup.file import Answers
+from penguind.setup.steps import make_server
 from penguind.store.all import open_stores
 from penguind.wiring import build
 from penguind.workers import end_all

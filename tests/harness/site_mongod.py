@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 import pymongo
 from pymongo.errors import PyMongoError
 
-from penguind.mongod import find_mongod
+from penguind.mongod.child import find_mongod
 from penguindome import certs
 from tests.harness.ports import free_port
 from tests.harness.process import ENDS_WITH_US, wait_until

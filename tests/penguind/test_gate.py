@@ -11,7 +11,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from penguind.access import ACCESS, ROLES
-from penguind.authority import Issuer, load_authority
+from penguind.identity.authority import Issuer, load_authority
 from penguindome import certs
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import InternalError, Unauthenticated

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from penguind.authority import Authority, Issuer
 from penguind.domain.token import Token, clean_cidrs
-from penguind.guard import Guard
-from penguind.identities import Identity
-from penguind.nonces import Nonces
+from penguind.identity.authority import Authority, Issuer
+from penguind.identity.guard import Guard
+from penguind.identity.identities import Identity
+from penguind.identity.nonces import Nonces
 from penguind.peers import peer_address, throttle_key
 from penguind.throttle import Throttle
 from penguindome import certs

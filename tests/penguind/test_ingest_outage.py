@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import pytest
 
 from penguind.ingest import Ingest
-from penguind.mongod import Mongod
+from penguind.mongod.child import Mongod
 from penguind.store.database import open_database
 from penguind.store.states import StateStore
 from penguind.store.trail import TrailStore

@@ -13,15 +13,15 @@ from tempfile import mkdtemp
 import pytest
 from pymongo.errors import OperationFailure
 
-from penguind import mongod_paths
-from penguind.mongod import Mongod, log_tail, socket_uri
+from penguind.mongod import paths as mongod_paths
+from penguind.mongod.child import Mongod, log_tail, socket_uri
 from penguind.store.database import open_database
 from penguindome.errors import PreconditionFailed, Unavailable
 
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from penguind.mongod import Mongod
+from penguind.mongod.child import Mongod
 
 async def main():
     mongod = Mongod(Path(sys.argv[1]))

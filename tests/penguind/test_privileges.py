@@ -11,8 +11,8 @@ import pytest
 
 from penguind import privileges
 from penguind.config import load_settings
-from penguind.setup import make_server
-from penguind.setup_file import Answers
+from penguind.setup.file import Answers
+from penguind.setup.steps import make_server
 from penguindome.errors import NotFound, PreconditionFailed
 from penguindome.times import utc_now
 

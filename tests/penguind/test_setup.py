@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from penguind import chain
-from penguind.authority import load_anchor, load_authority
 from penguind.config import load_settings
 from penguind.console import console_database
-from penguind.setup import invite_first, make_server
-from penguind.setup_file import Answers
-from penguind.setup_questions import ask
+from penguind.identity.authority import load_anchor, load_authority
+from penguind.setup.file import Answers
+from penguind.setup.questions import ask
+from penguind.setup.steps import invite_first, make_server
 from penguindome import certs
 from penguindome.errors import InvalidInput, PreconditionFailed
 from penguindome.times import utc_now

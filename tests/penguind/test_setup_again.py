@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from penguind.config import load_settings
-from penguind.setup_keys import verify_chain
+from penguind.setup.keys import verify_chain
 from penguindome.tokens import decode_invitation
 from tests.harness.server import NOBODY, Server
 

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from penguind.mongod import find_mongod
+from penguind.mongod.child import find_mongod
 from penguindome import certs
 from tests.harness.process import environment
 from tests.harness.server import Server

@@ -77,7 +77,7 @@ def test_a_handlers_own_mistake_is_internal_and_logged_once_with_its_traceback(
             async def broken(*_):
                 raise OverflowError("a number of ours")
 
-            monkeypatch.setattr("penguind.enrollment.Enrollment.poll", broken)
+            monkeypatch.setattr("penguind.identity.enrollment.Enrollment.poll", broken)
             request = boot.PollEnrollmentRequest(nonce=b"n", device_id="d", signature=b"s")
             return await refusal(server.bootstrap.PollEnrollment(request))
 

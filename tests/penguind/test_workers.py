@@ -18,9 +18,9 @@ from penguind.admission import Admission
 from penguind.audit import Auditor
 from penguind.check_loader import CheckLoader
 from penguind.checkin import CheckIns
-from penguind.identities import Identities
+from penguind.identity.identities import Identities
 from penguind.ingest import Ingest
-from penguind.mongod import Mongod, find_mongod
+from penguind.mongod.child import Mongod, find_mongod
 from penguind.presence import AgentSettings, Presence
 from penguind.store.all import open_stores
 from penguind.store.check_queries import CheckQueries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bson import BSON
 from pymongo import MongoClient
 
-from penguind.mongod import socket_uri
+from penguind.mongod.child import socket_uri
 from penguindome import certs
 
 if TYPE_CHECKING:

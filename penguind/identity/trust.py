@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from penguindome.envelope import Envelope
     from penguindome.trust import TrustDocument
 
-log = logger("penguind.trust")
+log = logger("penguind.identity.trust")
 
 _FRESH = timedelta(seconds=2)
 

@@ -28,7 +28,7 @@ from penguind.domain.token import (
     refused,
     used_up,
 )
-from penguind.possession import not_proven, prover
+from penguind.identity.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import PreconditionFailed
 from penguindome.ids import new_device_id
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from penguind.authority import Authority, Issued
-    from penguind.identities import Identities
+    from penguind.identity.authority import Authority, Issued
+    from penguind.identity.identities import Identities
+    from penguind.identity.nonces import Nonces
     from penguind.ledger import Ledger
-    from penguind.nonces import Nonces
     from penguind.store.devices import DeviceStore
     from penguind.store.tokens import TokenStore
 
-log = logger("penguind.enrollment")
+log = logger("penguind.identity.enrollment")
 
 _DUMMY_HASH = bytes(32)
 

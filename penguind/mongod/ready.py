@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from penguind.mongod_paths import REPLICA_SET
+from penguind.mongod.paths import REPLICA_SET
 
 if TYPE_CHECKING:
     from collections.abc import Callable

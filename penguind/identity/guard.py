@@ -23,8 +23,8 @@ from penguindome.names import Principal, parse_uri
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from penguind.authority import Authority
-    from penguind.identities import Identities, Identity
+    from penguind.identity.authority import Authority
+    from penguind.identity.identities import Identities, Identity
 
 _SKEW = timedelta(minutes=5)
 _CERTIFICATES_KEPT = 20_000

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penguind.domain.enrollment import Outcome, waiting
-from penguind.possession import not_proven, prover
+from penguind.identity.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import Forbidden
 from penguindome.logs import logger
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from penguind.authority import Authority, Issued
     from penguind.domain.device import Device
-    from penguind.identities import Identities
+    from penguind.identity.authority import Authority, Issued
+    from penguind.identity.identities import Identities
+    from penguind.identity.nonces import Nonces
     from penguind.ledger import Ledger
-    from penguind.nonces import Nonces
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
 
-log = logger("penguind.renewal")
+log = logger("penguind.identity.renewal")
 
 
 class Renewal:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from penguind.identities import Identities
+    from penguind.identity.identities import Identities
+    from penguind.identity.trust import Trust
     from penguind.store.devices import DeviceStore
-    from penguind.trust import Trust
 
     Eraser = Callable[[str], Awaitable[object]]
 

@@ -6,8 +6,8 @@ import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguind.authority import BACKDATE, authority_dir
 from penguind.chain import verify_chain
+from penguind.identity.authority import BACKDATE, authority_dir
 from penguind.tls import check_dates, checked
 from penguindome import certs
 from penguindome.durable import make_private_dir, raise_for, read_file, write_file

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
 
-log = logger("penguind.identities")
+log = logger("penguind.identity.identities")
 
 _FRESH = timedelta(seconds=2)
 _KEPT = 50_000

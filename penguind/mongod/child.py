@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from penguind.mongod_paths import (
+from penguind.mongod.paths import (
     REPLICA_SET,
     MongodPaths,
     find_mongod,
@@ -26,7 +26,7 @@ from penguind.mongod_paths import (
     socket_uri,
     take_lock,
 )
-from penguind.mongod_ready import wait_ready
+from penguind.mongod.ready import wait_ready
 from penguindome.display import printable
 from penguindome.errors import PreconditionFailed, Unavailable
 from penguindome.logs import logger

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import console_database, make_line
-from penguind.invitations import DEFAULT_TTL, check_operator
+from penguind.identity.invitations import DEFAULT_TTL, check_operator
 from penguind.privileges import check_files, drop, service_user
-from penguind.setup_checks import check_unclaimed
-from penguind.setup_file import write_settings
-from penguind.setup_keys import (
+from penguind.setup.checks import check_unclaimed
+from penguind.setup.file import write_settings
+from penguind.setup.keys import (
     adopt_certificate,
     check_own,
     is_address,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguind.config import Settings
-    from penguind.setup_file import Answers
+    from penguind.setup.file import Answers
     from penguind.store.all import Stores
     from penguindome.times import Clock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penguind.authority import authority_dir
+from penguind.identity.authority import authority_dir
 from penguind.store.database import open_database
 from penguindome.errors import PreconditionFailed
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguind.config import Settings
-    from penguind.setup_file import Answers
+    from penguind.setup.file import Answers
 
 
 async def check_database(answers: Answers) -> None:

@@ -23,8 +23,8 @@ from penguindome.tokens import hash_secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from penguind.authority import Authority, Issued
-    from penguind.identities import Identities
+    from penguind.identity.authority import Authority, Issued
+    from penguind.identity.identities import Identities
     from penguind.ledger import Ledger
     from penguind.store.invitations import InvitationStore
     from penguind.store.operators import OperatorStore

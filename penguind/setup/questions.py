@@ -11,7 +11,7 @@ import click
 from penguindome.names import valid_operator_name
 
 if TYPE_CHECKING:
-    from penguind.setup_file import Answers
+    from penguind.setup.file import Answers
 
 _PORT = click.IntRange(1, 65535)
 _MINUTES = click.IntRange(1, 1440)

@@ -1,0 +1,1 @@
+"""The real mongod that the server keeps as its child."""

@@ -1,0 +1,1 @@
+"""Setting a server up: questions, keys, the settings file and the first invitation."""
