@@ -85,7 +85,7 @@ def _layer(
         found["policies"] = iptables.policies(saved.stdout)
     told["nftables"] = Outcome.UNKNOWN
     if document is not None:
-        seen = told.get("iptables") is not None
+        seen = told.get("iptables") is not None and _is_of_nftables(saved)
         told["nftables"] = nft.evaluate(document, version.number, but_iptables=seen)
     told["iptables-legacy"] = _legacy(root, run, version)
     outcomes = [outcome for outcome in told.values() if outcome is not None]
@@ -100,9 +100,15 @@ def _legacy(root: Path, run: Run, version: _Version) -> Outcome | None:
     if "filter" not in names:
         return None
     saved = _ask(run, version.legacy_save) or _ask(run, version.save)
-    if saved is None or saved.code != 0:
+    if saved is None or saved.code != 0 or _is_of_nftables(saved):
         return Outcome.UNKNOWN
-    return iptables.evaluate(saved.stdout, version.number)
+    # The kernel says that the table is there: not to see it is not to know.
+    return iptables.evaluate(saved.stdout, version.number) or Outcome.UNKNOWN
+
+
+def _is_of_nftables(saved: Answer | None) -> bool:
+    """Return whether the tool that answered keeps its rules in nftables, not in the old tables."""
+    return saved is not None and "(nf_tables)" in saved.stdout.partition("\n")[0]
 
 
 def _nft_document(answer: Answer | None) -> Any:

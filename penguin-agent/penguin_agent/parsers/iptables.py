@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import Protocol
 
+from penguin_agent.parsers import reach
 from penguin_agent.parsers.netfilter import Chains, Condition, Outcome, Rule, both_protocols
 
 TARGETS = {
@@ -20,9 +21,17 @@ TARGETS = {
     "NFQUEUE": "queue",
 }
 PASSING = frozenset(
-    {"LOG", "NFLOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CT", "AUDIT", "TRACE"}
+    {"LOG", "NFLOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CT", "AUDIT", "TRACE", "SET"}
 )
-_PASSIVE_OPTIONS = frozenset({"-m", "--comment", "--match", "-c"})
+_PASSIVE_OPTIONS = frozenset({"--comment", "-c"})
+_PAIRED_OPTIONS = frozenset({"--tcp-flags", "--match-set"})
+# Modules that restrict nothing by themselves: their options do. Others (socket) may need none.
+_PLAIN_MODULES = frozenset(
+    {
+        *("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmp6", "icmpv6", "comment", "state"),
+        *("conntrack", "multiport", "addrtype", "limit", "iprange", "mac", "hl", "ttl", "rt"),
+    }
+)
 
 
 class _Reader(Protocol):
@@ -85,7 +94,8 @@ def _rule(words: list[str]) -> Rule:
     index = 0
     while index < len(words):
         option = words[index]
-        value = words[index + 1] if index + 1 < len(words) else ""
+        width = 2 if option in _PAIRED_OPTIONS else 1
+        value = " ".join(words[index + 1 : index + 1 + width])
         if option == "!":
             negated, index = True, index + 1
             continue
@@ -95,7 +105,7 @@ def _rule(words: list[str]) -> Rule:
         if option not in _PASSIVE_OPTIONS:
             conditions.append(_CONDITIONS.get(option, _unknown)(value, negated=negated))
         negated = False
-        index += 2 if value and not value.startswith("-") and value != "!" else 1
+        index += 1 + width if value and not value.startswith("-") and value != "!" else 1
     return Rule(tuple(conditions), verdict, target)
 
 
@@ -113,8 +123,26 @@ def _unknown(value: str, *, negated: bool) -> Condition:
 
 
 def _specific(value: str, *, negated: bool) -> Condition:
-    del value, negated
-    return Condition("specific")
+    del value
+    return Condition("specific", negated=negated)
+
+
+def _module(value: str, *, negated: bool) -> Condition:
+    del negated
+    return Condition("always" if value in _PLAIN_MODULES else "opaque")
+
+
+def _sender(value: str, *, negated: bool) -> Condition:
+    return reach.sender(value.split(","), negated=negated)
+
+
+def _receiver(value: str, *, negated: bool) -> Condition:
+    return reach.receiver(value.split(","), negated=negated)
+
+
+def _flags(value: str, *, negated: bool) -> Condition:
+    mask, _, wanted = value.partition(" ")
+    return reach.flags(mask.split(","), wanted.split(","), negated=negated)
 
 
 def _state(value: str, *, negated: bool) -> Condition:
@@ -158,7 +186,16 @@ _CONDITIONS: dict[str, _Reader] = {
     "--dst-type": _address_type,
     "--limit": _limit,
     "--limit-burst": _limit,
-    **dict.fromkeys(("-s", "-d", "--sport", "--sports", "--src-range", "--mac-source"), _specific),
-    **dict.fromkeys(("--tcp-flags", "--syn", "--icmp-type", "--icmpv6-type"), _specific),
-    **dict.fromkeys(("--hl-eq", "--rt-type", "--ports"), _specific),
+    "--sport": _ports,
+    "--sports": _ports,
+    "--ports": _ports,
+    "-m": _module,
+    "--match": _module,
+    "-s": _sender,
+    "--src-range": _sender,
+    "-d": _receiver,
+    "--dst-range": _receiver,
+    "--tcp-flags": _flags,
+    **dict.fromkeys(("--mac-source", "--icmp-type", "--icmpv6-type"), _specific),
+    **dict.fromkeys(("--hl-eq", "--rt-type"), _specific),
 }

@@ -79,7 +79,7 @@ class Condition:
             case "ports":
                 return self._ports()
             case _:
-                return When(self.kind)
+                found = When(self.kind)
         return _NEGATED[found] if self.negated else found
 
     def _interface(self) -> When:

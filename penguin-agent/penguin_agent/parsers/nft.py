@@ -18,18 +18,19 @@ from penguin_agent.parsers.netfilter import (
     best,
     both_protocols,
 )
+from penguin_agent.parsers.nft_match import conditions_of, implied, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+_FAMILIES = {4: ("ip", "inet", "netdev"), 6: ("ip6", "inet", "netdev")}
+_HOOKS = ("input", "prerouting", "ingress")
 # Statements that neither decide nor restrict.
 _PLAIN = frozenset(
-    {"counter", "log", "mangle", "notrack", "comment", "ct helper", "ct timeout", "set", "dup"}
+    {"counter", "log", "mangle", "notrack", "comment", "ct helper", "ct timeout", "dup"}
 )
 _ACTIVE_TABLE_FLAGS = frozenset({"owner", "persist"})
 _VERDICTS = ("accept", "drop", "return", "jump", "goto", "queue", "reject")
-_ICMP = frozenset({"icmp", "icmpv6", "ipv6-icmp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,17 @@ class BaseChain:
     table: str
     name: str
     policy: str
+    hook: str
+
+    @property
+    def is_early(self) -> bool:
+        """Return whether packets that only pass through the machine come here as well."""
+        return self.hook != "input"
+
+    @property
+    def is_of_one_card(self) -> bool:
+        """Return whether it is bound to network cards, which nft 1.0.6 does not name."""
+        return self.hook == "ingress"
 
     @property
     def is_of_iptables(self) -> bool:
@@ -59,11 +71,18 @@ def evaluate(document: Any, version: int, *, but_iptables: bool = False) -> Outc
     }
     outcomes = []
     for base in _base_chains(items):
+        if base.family not in _FAMILIES[version] or (base.family, base.table) in sleeping:
+            continue
         if but_iptables and base.is_of_iptables:
             continue
-        if base.family in _FAMILIES[version] and (base.family, base.table) not in sleeping:
-            chains = Chains(_table_rules(items, base.family, base.table))
-            outcomes.append(both_protocols(chains, base.name, base.policy, version))
+        chains = Chains(_table_rules(items, base.family, base.table))
+        outcome = both_protocols(chains, base.name, base.policy, version)
+        if base.is_early:
+            # It counts only when it closes: what it takes comes to the other chains.
+            if outcome is not Outcome.CLOSED:
+                continue
+            outcome = Outcome.UNKNOWN if base.is_of_one_card else outcome
+        outcomes.append(outcome)
     return best(outcomes) if outcomes else None
 
 
@@ -79,14 +98,14 @@ def _of(items: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
 def _is_active(table: dict[str, Any]) -> bool:
     """Return False for a dormant table; nft 1.0.6 prints other words for that flag."""
     flags = table.get("flags", [])
-    return set(map(str, _listed(flags))) <= _ACTIVE_TABLE_FLAGS
+    return set(map(str, listed(flags))) <= _ACTIVE_TABLE_FLAGS
 
 
 def _base_chains(items: list[dict[str, Any]]) -> list[BaseChain]:
     return [
-        BaseChain(*(str(c.get(key, "")) for key in ("family", "table", "name", "policy")))
+        BaseChain(*(str(c.get(key, "")) for key in ("family", "table", "name", "policy", "hook")))
         for c in _of(items, "chain")
-        if c.get("hook") == "input" and c.get("type") == "filter"
+        if c.get("hook") in _HOOKS and c.get("type") == "filter"
     ]
 
 
@@ -101,7 +120,7 @@ def _table_rules(
     for item in _of(items, "rule"):
         if (item.get("family"), item.get("table")) == (family, table):
             name = str(item.get("chain"))
-            rules[name] = (*rules.get(name, ()), *_rules(_listed(item.get("expr"))))
+            rules[name] = (*rules.get(name, ()), *_rules(listed(item.get("expr"))))
     return rules
 
 
@@ -119,8 +138,9 @@ def _rules(expressions: list[Any]) -> list[Rule]:
         if kind == "xt" and isinstance(body, dict) and body.get("type") == "target":
             return [_foreign(conditions, str(body.get("name")))]
         if kind not in _PLAIN:
-            conditions.append(_condition(kind, body))
-    return [Rule(tuple(conditions), "")]
+            conditions += conditions_of(kind, body)
+    is_foreign = any(isinstance(e, dict) and "xt" in e for e in expressions[-1:])
+    return [Rule(tuple(conditions), "accept" if is_foreign else "")]
 
 
 def _decided(conditions: list[Condition], kind: str, body: Any) -> Rule:
@@ -146,98 +166,10 @@ def _mapped(conditions: list[Condition], body: Any) -> list[Rule]:
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
             continue
-        match = {"op": "==", "left": body.get("key"), "right": pair[0]}
-        inner = [_condition("match", match), *conditions]
+        key = body.get("key")
+        match = {"op": "==", "left": key, "right": pair[0]}
+        inner = implied(key) if pair[0] == "*" else conditions_of("match", match)
         verdict = pair[1] if isinstance(pair[1], dict) else {}
         kind = next((k for k in verdict if k in _VERDICTS), "")
-        rules.append(_decided(inner, kind, verdict.get(kind)))
+        rules.append(_decided([*inner, *conditions], kind, verdict.get(kind)))
     return rules
-
-
-def _condition(kind: str, body: Any) -> Condition:
-    if kind == "limit":
-        return Condition("maybe")
-    if kind != "match" or not isinstance(body, dict) or not isinstance(body.get("left"), dict):
-        return Condition("opaque")
-    left, right = body["left"], body.get("right")
-    negated = body.get("op") == "!="
-    if isinstance(left.get("payload"), dict):
-        return _payload_condition(
-            left["payload"], _port_operand(body.get("op"), right), negated=negated
-        )
-    for key, reader in (("meta", _meta_condition), ("ct", _ct_condition), ("fib", _fib_condition)):
-        if isinstance(left.get(key), dict):
-            return reader(left[key], _words(right), negated=negated)
-    return Condition("opaque")
-
-
-def _payload_condition(
-    payload: dict[str, Any], words: tuple[str, ...], *, negated: bool
-) -> Condition:
-    protocol, fieldname = str(payload.get("protocol")), str(payload.get("field"))
-    if protocol in _ICMP:
-        return Condition("never")
-    if fieldname in ("protocol", "nexthdr"):
-        return Condition("protocol", words, negated)
-    if fieldname == "dport" and protocol in ("tcp", "udp", "th", "udplite", "sctp", "dccp"):
-        return Condition("ports", words, negated)
-    return Condition("specific")
-
-
-def _meta_condition(meta: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
-    key = meta.get("key")
-    if key in ("iifname", "iif"):
-        return Condition("interface", words, negated)
-    if key == "l4proto":
-        return Condition("protocol", words, negated)
-    if key in ("nfproto", "protocol"):
-        versions = {"ipv4": "4", "ip": "4", "ipv6": "6", "ip6": "6"}
-        return Condition("family", tuple(versions.get(w, w) for w in words), negated)
-    if key == "pkttype":
-        return Condition("always" if ("host" in words) != negated else "never")
-    return Condition("opaque")
-
-
-def _ct_condition(ct: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
-    key = ct.get("key")
-    if key == "state":
-        return Condition("state", words, negated)
-    if key == "status":
-        return Condition("always" if negated else "never")
-    return Condition("opaque")
-
-
-def _fib_condition(fib: dict[str, Any], words: tuple[str, ...], *, negated: bool) -> Condition:
-    """Route look-ups: our packet is for this machine, from where it could be answered."""
-    if fib.get("result") == "type" and "daddr" in _listed(fib.get("flags")):
-        return Condition("always" if ("local" in words) != negated else "never")
-    if fib.get("result") == "oif" and "saddr" in _listed(fib.get("flags")):
-        return Condition("never" if not negated else "always")
-    return Condition("opaque")
-
-
-def _port_operand(operator: Any, right: Any) -> tuple[str, ...]:
-    bounds = {"<": (0, -1), "<=": (0, 0), ">": (1, 65535), ">=": (0, 65535)}
-    if operator in bounds and isinstance(right, int):
-        low, high = bounds[operator]
-        return (f"{max(0, right + low)}-{high}",) if high == 65535 else (f"0-{right + high}",)
-    return _words(right)
-
-
-def _words(right: Any) -> tuple[str, ...]:
-    """Return the values of an operand, ranges as first-last."""
-    found = []
-    for value in _listed(right.get("set") if isinstance(right, dict) and "set" in right else right):
-        if isinstance(value, dict) and isinstance(value.get("range"), list):
-            found.append("-".join(map(str, value["range"])))
-        elif isinstance(value, dict):
-            found.append(str(value.get("elem", value)))
-        else:
-            found.append(str(value))
-    return tuple(found)
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
