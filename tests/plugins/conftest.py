@@ -1,8 +1,9 @@
 """Recorded machine states, laid out below a temporary root.
 
 A state is a folder: `tools/NAME` holds what a tool printed (`NAME.err`: what it printed when it
-failed), `root/` holds files, `tree.txt` holds small files (`path = text`), links (`path -> target`)
-and empty folders (`path/`) as of sysfs, `expected.json` what the plugin has to say.
+failed; `NAME@WORD`: what it printed when called with a word that begins so), `root/` holds files,
+`tree.txt` holds small files (`path = text`), links (`path -> target`) and empty folders (`path/`)
+as of sysfs, `expected.json` what the plugin has to say.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class State:
     def run(self, *words: str, timeout_seconds: float = 0) -> Answer:
         del timeout_seconds
         tools = self.folder / "tools"
-        good, bad = tools / words[0], tools / f"{words[0]}.err"
+        chosen = (f"{words[0]}@{word.partition(',')[0]}" for word in words[1:])
+        name = next((name for name in chosen if (tools / name).exists()), words[0])
+        good, bad = tools / name, tools / f"{words[0]}.err"
         if not good.exists() and not bad.exists():
             raise NotFound(f"{words[0]} is not installed")
         stdout = good.read_text() if good.exists() else ""
