@@ -113,8 +113,10 @@ class Ingest:
         """Store one batch, or wait for work."""
         await self._work.wait()
         batch = self._queue.take()
-        if not batch:
+        # A batch is empty, too, where all its callers hung up: others may wait behind them.
+        if not self._queue.count:
             self._work.clear()
+        if not batch:
             return
         try:
             await self._store(batch)

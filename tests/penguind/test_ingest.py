@@ -216,6 +216,19 @@ def test_flood_of_one_device_is_refused(mongo_uri):
     run(mongo_uri, story)
 
 
+def test_who_hangs_up_does_not_hold_up_the_next_report(mongo_uri):
+    async def story(server):
+        device = await server.device(ssh=1)
+        lost = asyncio.create_task(server.submit(device, device.delta()))
+        after = asyncio.create_task(server.submit(device, device.delta()))
+        await asyncio.sleep(0)
+        lost.cancel()
+        async with asyncio.timeout(5):
+            assert (await after).stored
+
+    run(mongo_uri, story)
+
+
 def test_stopping_answers_everyone(mongo_uri):
     async def story():
         async with serving(mongo_uri) as server:
