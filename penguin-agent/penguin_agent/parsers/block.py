@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from penguin_agent.parsers.tools import read_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 Encrypted = bool | str  # True, False or "unknown"
@@ -31,11 +32,17 @@ def all_of(answers: list[Encrypted]) -> Encrypted:
 
 
 class BlockDevices:
-    """The block devices below /sys; `root` is / but in tests."""
+    """The block devices below /sys.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: / but in tests.
+        of_file: tells whether a file, by which a loop device is backed, is kept encrypted.
+    """
+
+    def __init__(self, root: Path, of_file: Callable[[str], Encrypted]) -> None:
         self._root = root
         self._sys = root / "sys"
+        self._of_file = of_file
 
     def by_number(self, number: str) -> Path | None:
         """Return the sysfs folder of the device `major:minor`."""
@@ -52,6 +59,12 @@ class BlockDevices:
     def is_encrypted(self, folder: Path | None) -> Encrypted:
         """Return whether everything written to a device is encrypted below."""
         return "unknown" if folder is None else self._walk(folder, 0)
+
+    def is_memory(self, folder: Path | None) -> bool:
+        """Return whether a device keeps its data in memory only: ram, or zram without a disk."""
+        if folder is None or not folder.name.startswith(("zram", "ram")):
+            return False
+        return (read_text(folder / "backing_dev") or "none").strip() == "none"
 
     def is_removable(self, folder: Path | None) -> bool:
         """Return whether the kernel calls the device, or the disk that holds it, removable."""
@@ -70,7 +83,10 @@ class BlockDevices:
             return all_of([self._walk(part, depth + 1) for part in below])
         if (folder / "partition").exists() and (folder.parent / "dev").exists():
             return self._walk(folder.parent, depth + 1)
-        return False
+        if file := (read_text(folder / "loop/backing_file") or "").strip():
+            return self._of_file(file)
+        # A volume of ZFS may be encrypted there; the kernel's own tables do not say.
+        return "unknown" if folder.name.startswith("zd") else False
 
     def _below(self, folder: Path) -> list[Path]:
         try:

@@ -29,16 +29,21 @@ Entry = dict[str, Any]
 SWAP_PLACE = "[SWAP]"
 
 
-def look(root: Path, run: Run) -> list[Entry] | str:
+# Folders of the system: what is mounted there belongs to it, on whatever disk.
+_OWN_PLACES = ("/", "/home", "/opt", "/root", "/srv", "/usr", "/var")
+
+
+def look(root: Path, run: Run) -> list[Entry] | str | None:
     """Return one entry per store: mountpoint, device, type and encrypted, sorted by mountpoint.
 
     encrypted: true, false or "unknown". The list of mounts is that of process 1: the agent itself
-    may see another one. "unknown" for all when there is no such list.
+    may see another one. "unknown" for all when there is no such list; None for a machine that
+    stores nothing, as its root is another machine's or in memory.
     """
     text = read_text(root / "proc/1/mountinfo") or read_text(root / "proc/self/mountinfo")
     if text is None:
         return "unknown"
-    return _Stores(root, run, parse_mountinfo(text)).entries()
+    return _Stores(root, run, parse_mountinfo(text)).entries() or None
 
 
 class _Stores:
@@ -46,20 +51,43 @@ class _Stores:
         self._root = root
         self._run = run
         self._mounts = mounts
-        self._blocks = BlockDevices(root)
+        self._blocks = BlockDevices(root, self._of_file)
+        self._asked: set[str] = set()
 
     def entries(self) -> list[Entry]:
         """Return the entries; a device that is mounted more than once counts once."""
         found: dict[str, Entry] = {}
         for mount in sorted(self._mounts, key=lambda mount: (mount.mountpoint, mount.device)):
-            folder = self._blocks.by_number(mount.number)
-            removable = mount.mountpoint != "/" and self._blocks.is_removable(folder)
-            if is_local_store(mount) and not removable:
+            if self._counts(mount):
                 found.setdefault(self._identity(mount), self._entry(mount))
         entries = list(found.values())
         swaps = parse_swaps(read_text(self._root / "proc/swaps") or "")
         entries += [entry for swap in swaps for entry in self._swap(swap)]
         return sorted(entries, key=lambda entry: (entry["mountpoint"], entry["device"]))
+
+    def _counts(self, mount: Mount) -> bool:
+        if mount.type == "overlay":
+            return mount.mountpoint == "/" and not self._is_in_memory(mount)
+        folder = self._blocks.by_number(mount.number)
+        place = "/".join(mount.mountpoint.split("/")[:2])
+        if place not in _OWN_PLACES and self._blocks.is_removable(folder):
+            return False
+        return is_local_store(mount) and not self._blocks.is_memory(folder)
+
+    def _is_in_memory(self, overlay: Mount) -> bool:
+        below = holding(self._mounts, overlay.upper) if overlay.upper else None
+        return below is not None and below.type in ("tmpfs", "ramfs")
+
+    def _of_file(self, path: str) -> Encrypted:
+        """Return the answer of the file system that holds a file; "unknown" if it holds itself."""
+        mount = holding(self._mounts, path)
+        if mount is None or path in self._asked:
+            return "unknown"
+        self._asked.add(path)
+        try:
+            return self._encrypted(mount)
+        finally:
+            self._asked.discard(path)
 
     def _identity(self, mount: Mount) -> str:
         if mount.type in ("zfs", "ecryptfs"):
@@ -82,7 +110,10 @@ class _Stores:
         if mount.type == "zfs":
             return self._zfs(mount.device)
         if mount.type == "bcachefs":
-            return all_of([self._named(device) for device in mount.device.split(":")])
+            below = all_of([self._named(device) for device in mount.device.split(":")])
+            return below or "unknown"  # it can encrypt by itself, and does not say so here
+        if mount.type == "overlay":
+            return self._of_file(mount.upper) if mount.upper else "unknown"
         folder = self._blocks.by_number(mount.number)
         return self._named(mount.device) if folder is None else self._blocks.is_encrypted(folder)
 
@@ -114,7 +145,7 @@ class _Stores:
         devices = [
             word
             for line in (listing or "").splitlines()
-            if (word := line.strip().split("\t")[0]).startswith("/dev/")
+            if (word := line.strip().split("\t")[0]).startswith("/")
         ]
         return all_of([self._named(device) for device in devices])
 
@@ -129,8 +160,7 @@ class _Stores:
         """Return the entry of a swap; one in memory has none unless it writes to a disk too."""
         device = swap.path
         if swap.type == "file":
-            mount = holding(self._mounts, swap.path)
-            encrypted = self._encrypted(mount) if mount else "unknown"
+            encrypted = self._of_file(swap.path)
         elif device.removeprefix("/dev/").startswith("zram"):
             backing = self._zram_backing(device)
             if backing is None:

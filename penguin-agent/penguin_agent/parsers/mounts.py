@@ -13,10 +13,13 @@ from fnmatch import fnmatchcase
 _IGNORED_TYPES = (
     *("9p", "afs", "aufs", "autofs", "binfmt_misc", "bpf", "ceph", "cgroup", "cgroup2", "cifs"),
     *("configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "erofs", "fuse", "fuse.*"),
-    *("fusectl", "hugetlbfs", "iso9660", "mqueue", "nfs", "nfs4", "nsfs", "overlay"),
+    *("fusectl", "hugetlbfs", "iso9660", "mqueue", "nfs", "nfs4", "nfsd", "nsfs", "overlay"),
     *("pidfs", "proc", "pstore", "ramfs", "rootfs", "rpc_pipefs", "securityfs", "selinuxfs"),
+    *("beegfs", "functionfs", "gpfs", "lustre", "ocfs2_dlmfs", "resctrl", "smackfs", "xenfs"),
     *("smb3", "smbfs", "squashfs", "sysfs", "tmpfs", "tracefs", "udf", "vboxsf", "virtiofs"),
 )
+# Types whose devices may have a colon in their names as those of other machines have.
+_LOCAL_TYPES = ("bcachefs", "ubifs", "zfs")
 # Boot loaders read these before any key is there; the rest is removable media.
 _IGNORED_PLACES = ("/boot", "/boot/*", "/efi", "/media/*", "/run/media/*")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -30,6 +33,13 @@ class Mount:
     mountpoint: str
     type: str
     device: str
+    options: str = ""
+
+    @property
+    def upper(self) -> str:
+        """Return the folder that an overlay writes to, as process 1 named it when it mounted."""
+        words = dict(word.partition("=")[::2] for word in self.options.split(","))
+        return _plain(words.get("upperdir", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
         before, separator, after = line.partition(" - ")
         left, right = before.split(" "), after.split(" ")
         if separator and len(left) >= 6 and len(right) >= 2:
-            found.append(Mount(left[2], _plain(left[4]), _plain(right[0]), _plain(right[1])))
+            names = (_plain(left[4]), _plain(right[0]), _plain(right[1]))
+            found.append(Mount(left[2], *names, options=" ".join(right[2:])))
     return found
 
 
@@ -66,8 +77,8 @@ def is_local_store(mount: Mount) -> bool:
     ):
         return False
     is_loop = mount.number.startswith("7:") and mount.mountpoint != "/"
-    remote = mount.type != "zfs" and (
-        mount.device.startswith("//") or (":" in mount.device and mount.type != "bcachefs")
+    remote = mount.type not in _LOCAL_TYPES and (
+        mount.device.startswith("//") or ":" in mount.device
     )
     return not is_loop and not remote
 
