@@ -32,7 +32,7 @@ SECURITY = "Inst openssl [3.0.15-1] (3.0.16-1 Debian-Security:12/stable-security
 def machine(tmp_path):
     """Return a function that asks a machine of some distribution, with these tools."""
 
-    def ask(release, tools, *, days_old=None, stamp=STAMP):
+    def ask(release, tools, *, days_old=0, stamp=STAMP):
         (tmp_path / "etc").mkdir(exist_ok=True)
         (tmp_path / "etc/os-release").write_text(release)
         if days_old is not None:
@@ -75,10 +75,44 @@ def test_ubuntu(machine, tool, answer, key, expected):
 
 
 @pytest.mark.parametrize(
-    ("days_old", "current"), [(0, True), (1.9, True), (3, False), (None, False)]
+    ("days_old", "current"),
+    [(0, True), (1.9, True), (3, False), (None, False), (-1, True), (-400, False)],
 )
 def test_lists_of_packages_are_current_for_two_days(machine, days_old, current):
     assert machine("ID=ubuntu\n", UBUNTU, days_old=days_old)["current"] is current
+
+
+@pytest.mark.parametrize("days_old", [3, None])
+@pytest.mark.parametrize(("counts", "expected"), [("0;0", "unknown"), ("2;1", True)])
+def test_old_lists_do_not_know_of_new_updates(machine, days_old, counts, expected):
+    tools = {**UBUNTU, "/usr/lib/update-notifier/apt-check": Answer(0, "", counts)}
+    found = machine("ID=ubuntu\n", tools, days_old=days_old)
+    assert (found["patches"], found["security_patches"]) == (expected, expected)
+
+
+def test_apt_without_lists_finds_nothing_and_that_is_no_answer(machine):
+    nothing = "Calculating upgrade...\n0 upgraded, 0 newly installed, 0 to remove.\n"
+    found = machine("ID=debian\n", {"apt-get": Answer(0, nothing)}, days_old=None)
+    assert (found["current"], found["patches"]) == (False, "unknown")
+
+
+def test_signed_list_of_debian_is_a_stamp(machine):
+    stamp = "var/lib/apt/lists/deb.debian.org_debian-security_dists_bookworm-security_InRelease"
+    assert machine("ID=debian\n", {}, days_old=1, stamp=stamp)["current"] is True
+
+
+@pytest.mark.parametrize(("installed", "expected"), [("11", True), ("13", False)])
+def test_security_fix_that_a_later_version_hides(machine, installed, expected):
+    names = {"12": "debian-security bookworm-security", "15": "debian bookworm"}
+    table = ""
+    for number in ("15", "13", "12", "11"):
+        start = " ***" if number == installed else "    "
+        table += f"{start} 1.2-1+deb12u{number} 500\n"
+        if number in names:
+            table += f"        500 http://deb.debian.org/{names[number]}/main amd64 Packages\n"
+    policy = f"gnutls:\n  Installed: 1\n  Candidate: 2\n  Version table:\n{table}"
+    tools = {"apt-get": Answer(0, SIMULATION.format("")), "apt-cache": Answer(0, policy)}
+    assert machine("ID=debian\n", tools)["security_patches"] is expected
 
 
 @pytest.mark.parametrize(
@@ -129,7 +163,8 @@ def test_a_debian_with_pacman_is_a_debian(machine):
     ],
 )
 def test_arch(machine, tools, patches, security):
-    found = machine("ID=arch\n", {**tools, "pacman -Q": Answer(0, "b 1\na 2\n\n")})
+    installed = {"pacman -Q": Answer(0, "b 1\na 2\n\n")}
+    found = machine("ID=arch\n", {**tools, **installed}, stamp="var/lib/pacman/sync/core.db")
     assert (found["patches"], found["security_patches"]) == (patches, security)
     assert found["release"] is False
     assert found["installed_packages"] == ["a 2", "b 1"]
@@ -142,7 +177,8 @@ def test_arch_is_never_refreshed(machine):
 
 @pytest.mark.parametrize(("code", "expected"), [(100, True), (0, False), (1, "unknown")])
 def test_fedora(machine, code, expected):
-    found = machine("ID=fedora\n", {"dnf": Answer(code, ""), "rpm": Answer(0, "b\na\n\n")})
+    tools = {"dnf": Answer(code, ""), "rpm": Answer(0, "b\na\n\n")}
+    found = machine("ID=fedora\n", tools, stamp="var/cache/dnf/last_makecache")
     assert found["patches"] == found["security_patches"] == expected
     assert found["installed_packages"] == ["a", "b"]
 

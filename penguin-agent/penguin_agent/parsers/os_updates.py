@@ -23,18 +23,36 @@ _APT_CHECK = "/usr/lib/update-notifier/apt-check"
 _APT_STAMPS = (
     "var/lib/apt/periodic/update-success-stamp",
     "var/lib/apt/periodic/update-stamp",
-    "var/lib/apt/lists/partial",
+    "var/lib/apt/lists/*Release",
 )
-_DNF_STAMPS = ("var/cache/dnf/last_makecache", "var/cache/libdnf5")
+_PACMAN_STAMPS = ("var/lib/pacman/sync/*.db",)
+_DNF_STAMPS = (
+    "var/cache/dnf/last_makecache",
+    "var/cache/dnf/*/repodata/repomd.xml",
+    "var/cache/libdnf5/*/repodata/repomd.xml",
+)
+# Four tools in a row must be done before the plugin's own minute is over.
+_PATIENCE_SECONDS = 14
+_MOST_NAMES = 2000
 
 
 def look(root: Path, run: Run, now: datetime) -> dict[str, Any] | str:
     """Return what is known about updates; "unknown" for a distribution we do not know.
 
     release: a newer release of the distribution exists. current: the lists of packages are younger
-    than two days. patches, security_patches: updates wait. Each true, false or "unknown".
+    than two days. patches, security_patches: updates wait. Each true, false or "unknown". That no
+    updates wait is only said by current lists: old ones do not know of them.
     """
-    variables = os_release.parse(read_text(root / "etc/os-release") or "")
+    found = _look(root, run, now)
+    if found is not None and not found["current"]:
+        for key in ("patches", "security_patches"):
+            found[key] = found[key] or UNKNOWN
+    return found or UNKNOWN
+
+
+def _look(root: Path, run: Run, now: datetime) -> dict[str, Any] | None:
+    release = read_text(root / "etc/os-release") or read_text(root / "usr/lib/os-release")
+    variables = os_release.parse(release or "")
     family = {variables.get("ID", ""), *variables.get("ID_LIKE", "").split()}
     if family & {"debian", "ubuntu"}:
         return _debian(root, run, now)
@@ -42,14 +60,14 @@ def look(root: Path, run: Run, now: datetime) -> dict[str, Any] | str:
         return _arch(root, run, now)
     if family & {"fedora", "rhel", "centos"}:
         return _fedora(root, run, now)
-    return UNKNOWN
+    return None
 
 
 def _debian(root: Path, run: Run, now: datetime) -> dict[str, Any]:
     patches, security = _apt(run)
     return {
         "release": _new_release(_ask(run, "do-release-upgrade", "-c")),
-        "current": _is_fresh([root / stamp for stamp in _APT_STAMPS], now),
+        "current": _is_fresh(root, _APT_STAMPS, now),
         "patches": patches,
         "security_patches": security,
     }
@@ -72,7 +90,32 @@ def _apt(run: Run) -> tuple[bool | str, bool | str]:
     answer = _ask(run, "apt-get", "-s", "-o", "Debug::NoLocking=true", "dist-upgrade")
     if answer is None or answer.code != 0:
         return UNKNOWN, UNKNOWN
-    return waiting_packages(answer.stdout)
+    patches, security = waiting_packages(answer.stdout)
+    if patches and not security:
+        policy = _ask(run, "apt-cache", "policy", *_names(answer.stdout))
+        security = policy is not None and skips_security(policy.stdout)
+    return patches, security
+
+
+def _names(simulation: str) -> list[str]:
+    words = (line.split() for line in simulation.splitlines() if line.startswith("Inst "))
+    return [name[1] for name in words if len(name) > 1][:_MOST_NAMES]
+
+
+def skips_security(policy: str) -> bool:
+    """Return whether a security fix lies between the installed and the newest version.
+
+    A later version has the fix too but comes from elsewhere, as after a point release of Debian.
+    """
+    newer = True
+    for line in policy.splitlines():
+        if line.startswith(" *** "):
+            newer = False
+        elif not line.startswith(" "):
+            newer = True
+        elif newer and line.startswith(" " * 8) and "-security" in line:
+            return True
+    return False
 
 
 def waiting_packages(simulation: str) -> tuple[bool, bool]:
@@ -99,7 +142,7 @@ def _arch(root: Path, run: Run, now: datetime) -> dict[str, Any]:
     audit = _ask(run, "arch-audit", "-u")
     return {
         "release": False,  # there is only one
-        "current": _is_fresh(list((root / "var/lib/pacman/sync").glob("*.db")), now),
+        "current": _is_fresh(root, _PACMAN_STAMPS, now),
         "patches": patches,
         "security_patches": False if patches is False else _audited(audit),
         "installed_packages": _packages(_ask(run, "pacman", "-Q")),
@@ -116,7 +159,7 @@ def _audited(answer: Answer | None) -> bool | str:
 def _fedora(root: Path, run: Run, now: datetime) -> dict[str, Any]:
     return {
         "release": UNKNOWN,
-        "current": _is_fresh([root / stamp for stamp in _DNF_STAMPS], now),
+        "current": _is_fresh(root, _DNF_STAMPS, now),
         "patches": _upgrades(_ask(run, "dnf", "-q", "-C", "check-upgrade")),
         "security_patches": _upgrades(_ask(run, "dnf", "-q", "-C", "check-upgrade", "--security")),
         "installed_packages": _packages(_ask(run, "rpm", "-qa")),
@@ -134,9 +177,10 @@ def _packages(answer: Answer | None) -> list[str]:
     return sorted(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _is_fresh(paths: list[Path], now: datetime) -> bool:
-    """Return whether any of the files was written within the last two days."""
-    return any(now - _written(path) < _FRESH for path in paths)
+def _is_fresh(root: Path, patterns: tuple[str, ...], now: datetime) -> bool:
+    """Return whether any of the files is at most two days old; one of the future tells nothing."""
+    paths = [path for pattern in patterns for path in root.glob(pattern)]
+    return any(-_FRESH < now - _written(path) < _FRESH for path in paths)
 
 
 def _written(path: Path) -> datetime:
@@ -148,6 +192,6 @@ def _written(path: Path) -> datetime:
 
 def _ask(run: Run, *words: str) -> Answer | None:
     try:
-        return run(*words)
+        return run(*words, timeout_seconds=_PATIENCE_SECONDS)
     except (NotFound, Unavailable):
         return None
