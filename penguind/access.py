@@ -29,7 +29,9 @@ class Row:
 
     `kinds` are the kinds of caller let in; `roles` are those of which an operator needs one.
     `action` is the ledger's word for an administrative act, empty for everything else; `target`
-    and `details` name the request's fields that its ledger row repeats.
+    and `details` name the request's fields that the row before the act repeats, `made` the answer's
+    field that the row after it names, where only the server knows what came of it. A dotted path
+    leads into a message.
     """
 
     kinds: frozenset[str]
@@ -38,6 +40,7 @@ class Row:
     action: str = ""
     target: str = ""
     details: tuple[str, ...] = ()
+    made: str = ""
 
 
 _DEVICE = Row(frozenset({"device"}))
@@ -49,8 +52,17 @@ def _read(roles: frozenset[str] = _READERS) -> Row:
     return Row(frozenset({"operator"}), roles=roles)
 
 
-def _act(action: str, target: str, *details: str, roles: frozenset[str] = _ACTORS) -> Row:
-    return Row(frozenset({"operator"}), roles=roles, action=action, target=target, details=details)
+def _act(
+    action: str, target: str, *details: str, roles: frozenset[str] = _ACTORS, made: str = ""
+) -> Row:
+    return Row(
+        frozenset({"operator"}),
+        roles=roles,
+        action=action,
+        target=target,
+        details=details,
+        made=made,
+    )
 
 
 _OURS = {
@@ -77,20 +89,32 @@ _OURS = {
     "IssueService/ListIssues": _read(),
     "IssueService/GetIssue": _read(),
     "IssueService/AuditDevices": _act("issue.audit", "selectors"),
-    "IssueService/OpenIssue": _act("issue.open", "device_id", "name", "reason", "severity"),
-    "IssueService/CloseIssues": _act("issue.close", "issue_ids", "reason"),
+    "IssueService/OpenIssue": _act(
+        "issue.open", "device_id", "name", "reason", "severity", made="issue.issue_id"
+    ),
+    "IssueService/CloseIssues": _act("issue.close", "issue_ids", "issue_ids", "reason"),
     "LedgerService/ListLedger": _read(_AUDITORS),
     "LedgerService/GetLedgerHead": _read(_ANY_OPERATOR),
     "ServerService/GetServerStatus": _read(),
     "ServerService/GetSelf": _read(_ANY_OPERATOR),
     "TokenService/CreateToken": _act(
-        "token.create", "", "max_uses", "ttl_seconds", "cidrs", "needs_approval", "labels", "note"
+        "token.create",
+        "",
+        "max_uses",
+        "ttl_seconds",
+        "cidrs",
+        "needs_approval",
+        "labels",
+        "note",
+        made="token_id",
     ),
     "TokenService/ListTokens": _read(),
     "TokenService/RevokeToken": _act("token.revoke", "token_id"),
     "TrailService/ListTrail": _read(),
     "TrustService/GetTrust": _read(_ANY_OPERATOR),
-    "TrustService/PublishTrust": _act("trust.publish", ""),
+    "TrustService/PublishTrust": _act(
+        "trust.publish", "document.version", "document.envelope.payload"
+    ),
 }
 
 ACCESS: Mapping[str, Row] = {

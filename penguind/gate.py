@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import time
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,9 @@ _SHAPES = {
     (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
 }
 _TEXT_KEPT = 500
-_ITEMS_KEPT = 100
+_ITEMS_KEPT = 1000
+# Ids and hashes are repeated, whole documents are named by their hash.
+_BYTES_KEPT = 32
 
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
@@ -100,12 +103,12 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
             return await self._recorded(row, who, inner, request, context)
 
     async def _recorded(self, row: Row, who: Caller, inner: Any, request: Any, context: Any) -> Any:
-        """Call with a ledger row before the act, and one after it if it failed."""
+        """Call with a ledger row before the act, and one after that tells what came of it."""
         target, details = _subject(row, request)
         await self._ledger.append(who.actor, row.action, target, details)
         log.info("{} did {} {}", who.actor, row.action, target)
         try:
-            return await _call(inner, request, context)
+            answer = await _call(inner, request, context)
         except PenguinDomeError as error:
             failure = {"code": error.code, "reason": error.reason[:_TEXT_KEPT]}
             await self._ledger.append(who.actor, f"{row.action}.failed", target, failure)
@@ -114,6 +117,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
             failure = {"code": "internal", "reason": "the server failed"}
             await self._ledger.append(who.actor, f"{row.action}.failed", target, failure)
             raise
+        if row.made:
+            made = _text(_field(answer, row.made))
+            await self._ledger.append(who.actor, f"{row.action}.done", made, {})
+        return answer
 
     async def _refuse(self, method: str, context: Any, error: Exception) -> None:
         if isinstance(error, PenguinDomeError) and not isinstance(error, InternalError):
@@ -141,17 +148,39 @@ async def _call(inner: Any, request: Any, context: Any) -> Any:
 
 def _subject(row: Row, request: Any) -> tuple[str, dict[str, Any]]:
     """Return what the ledger row repeats of a request, bounded."""
-    target = _value(getattr(request, row.target)) if row.target else ""
-    text = target if isinstance(target, str) else " ".join(map(str, target))
-    return text[:_TEXT_KEPT], {name: _value(getattr(request, name)) for name in row.details}
+    target = _text(_field(request, row.target)) if row.target else ""
+    details = {path.rpartition(".")[2]: _value(_field(request, path)) for path in row.details}
+    return target, details
+
+
+def _field(message: Any, path: str) -> Any:
+    for name in path.split("."):
+        message = getattr(message, name)
+    return message
+
+
+def _text(value: Any) -> str:
+    """Return a field as one text."""
+    known = _value(value)
+    return _cut(" ".join(known) if isinstance(known, list) else str(known))
 
 
 def _value(value: Any) -> Any:
+    """Return a field as JSON, bounded; what is left out is said."""
     if isinstance(value, str):
-        return value[:_TEXT_KEPT]
+        return _cut(value)
     if isinstance(value, bool | int):
         return value
-    return [str(item)[:_TEXT_KEPT] for item in list(value)[:_ITEMS_KEPT]]
+    if isinstance(value, bytes):
+        short = len(value) <= _BYTES_KEPT
+        return value.hex() if short else f"sha256:{hashlib.sha256(value).hexdigest()}"
+    items = [_cut(str(item)) for item in value[:_ITEMS_KEPT]]
+    left_out = len(value) - len(items)
+    return [*items, f"… and {left_out} more"] if left_out else items
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_KEPT else f"{text[: _TEXT_KEPT - 1]}…"
 
 
 def certified(guard: Guard) -> Callable[[Any], Awaitable[Caller]]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penguindome import trust as rules
-from penguindome.errors import AlreadyExists, Forbidden, PreconditionFailed
+from penguindome.errors import AlreadyExists, Forbidden, InvalidInput, PreconditionFailed
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -92,11 +92,12 @@ class Trust:
         newest = await self._store.after(0)
         return rules.document_hash(newest[-1][1].payload) if newest else b""
 
-    async def publish(self, envelope: Envelope) -> int:
-        """Store the next version and return its number.
+    async def publish(self, version: int, envelope: Envelope) -> None:
+        """Store the next version.
 
         Raises:
             Forbidden: the signatures do not suffice, or it is another fleet's.
+            InvalidInput: it is not the version that the caller, and so the ledger, says.
             AlreadyExists: the version exists.
         """
         now = self._clock()
@@ -105,13 +106,16 @@ class Trust:
         document = await asyncio.to_thread(_checked, current, envelope, now)
         if document.fleet != self._fleet:
             raise Forbidden("the trust document is another fleet's", code="other-fleet")
-        if not await self._store.insert(document.version, envelope):
-            raise AlreadyExists(f"version {document.version} exists already", subject="trust")
+        if document.version != version:
+            raise InvalidInput(
+                f"the trust document is version {document.version}, not {version}", subject="trust"
+            )
+        if not await self._store.insert(version, envelope):
+            raise AlreadyExists(f"version {version} exists already", subject="trust")
         self._current = document
-        log.info("Trust document {} is published", document.version)
+        log.info("Trust document {} is published", version)
         for told in self._published:
-            told(document.version)
-        return document.version
+            told(version)
 
 
 def _checked(current: TrustDocument | None, envelope: Envelope, now: datetime) -> TrustDocument:

@@ -33,5 +33,6 @@ class TrustService(TrustServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.PublishTrustResponse:
         """Store a signed version."""
-        await self._trust.publish(envelope_from(request.document.envelope))
+        document = request.document
+        await self._trust.publish(document.version, envelope_from(document.envelope))
         return pb.PublishTrustResponse()

@@ -8,7 +8,7 @@ import pytest
 from penguindome.envelope import Envelope, make_payload
 from penguindome.ids import new_ulid
 from penguindome.times import utc_now
-from penguindome.trust import renewed
+from penguindome.trust import from_payload, renewed
 from penguindome.v1 import (
     agent_pb2,
     device_pb2,
@@ -49,7 +49,8 @@ def message(envelope):
 
 async def publish(server, who, envelope):
     stub = trust_pb2_grpc.TrustServiceStub(server.channel(who))
-    document = envelope_pb2.TrustDocument(version=1, envelope=message(envelope))
+    version = from_payload(envelope.payload).version
+    document = envelope_pb2.TrustDocument(version=version, envelope=message(envelope))
     return await stub.PublishTrust(trust_pb2.PublishTrustRequest(document=document))
 
 
