@@ -3,7 +3,8 @@
 1. The nonce is used once. 2. The request's key signed the application. 3. The secret is the
 token's; a wrong one is counted, the fifth freezes the token, and the answer tells nothing more.
 4. The token allows the time and the network. 5. One use is reserved for the request, atomically;
-the same request again gets the same device and takes no second use. Hints never merge records.
+the same request again gets the same device and takes no second use. 6. The ledger's row is there
+before the device, so that none is ever without. Hints never merge records.
 """
 
 from __future__ import annotations
@@ -152,6 +153,9 @@ class Enrollment:
 
     async def _admitted(self, device: Device, now: datetime) -> Outcome:
         """Store the device if it is new, else answer from what is stored."""
+        stored = await self._devices.get(device.device_id)
+        if stored is not None:
+            return await self._standing(stored, now)
         await self._states.create(device.device_id, now)
         outcome = waiting(device, now)
         if device.state == "active":
@@ -160,11 +164,11 @@ class Enrollment:
                 device, serials=(issued.serial,), certificate_expires_time=issued.expires_time
             )
             outcome = Outcome("active", device.device_id, issued.certificate)
-        if not await self._devices.insert(device):
-            return await self._known(device.device_id, now)
         actor, label = f"token/{device.token_id}", f"device.{_VERBS[device.state]}"
         details = {"hostname": device.hostname, "key_fingerprint": device.fingerprint}
         await self._ledger.append(actor, label, device.device_id, details)
+        if not await self._devices.insert(device):
+            return await self._known(device.device_id, now)
         log.info("Device {} ({}) is {}", device.device_id, device.hostname, device.state)
         return outcome
 
@@ -180,9 +184,10 @@ class Enrollment:
         if device.state == "revoked":
             return Outcome("rejected", device.device_id)
         issued = self._issue(device, now)
-        await self._devices.add_certificate(
+        if not await self._devices.add_certificate(
             device.device_id, issued.serial, issued.expires_time, None
-        )
+        ):
+            return Outcome("rejected", device.device_id)
         self._identities.forget("device", device.device_id)
         return Outcome("active", device.device_id, issued.certificate, device.approval)
 

@@ -109,12 +109,16 @@ class Redemption:
             raise invitation_refused()
         issued = self._authority.issue("operator", invitation.name, spki, now)
         operator = await self._joined(invitation, spki, issued, now)
-        await self._operators.put(operator)
-        self._identities.end("operator", operator.name)
         details = {"roles": list(operator.roles), "key_fingerprint": certs.fingerprint(spki)}
         await self._ledger.append(
             f"invitation/{invitation.invitation_id}", "operator.join", operator.name, details
         )
+        await self._operators.put(operator)
+        self._identities.end("operator", operator.name)
+        # Who revokes withdraws first: what was put after that must not outlive it.
+        if await self._invitations.get(invitation.invitation_id) is None:
+            await self._operators.revoke(operator.name)
+            raise invitation_refused()
         return operator, issued
 
     async def _known(self, invitation_id: str, secret: bytes) -> OperatorInvitation:
