@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import shutil
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from penguin_agent.collect.environment import common_environment, prepare_bin_di
 from penguin_agent.collect.limits import RunLimits
 from penguin_agent.collect.reboot_guard import RebootGuard, changed, run_tool
 from penguin_agent.collect.runner import ChildRunner, PluginSpec, Ran, Runner
+from penguin_agent.collect.scratch import remove_tree
 from penguindome.durable import make_private_dir
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _lock(file: IO[str]) -> bool:
 def prepare_work_dir(work_dir: Path) -> None:
     """Fill the folder for wrappers and scratch; what an earlier process left there goes."""
     prepare_bin_dir(work_dir / "bin")
-    shutil.rmtree(work_dir / "scratch", ignore_errors=True)
+    remove_tree(work_dir / "scratch")
     make_private_dir(work_dir / "scratch")
 
 

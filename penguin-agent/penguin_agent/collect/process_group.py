@@ -65,18 +65,24 @@ def process_table(proc: Path = Path("/proc")) -> list[Process]:
 
 @dataclass(slots=True)
 class Family:
-    """The processes of one run of one plugin."""
+    """The processes of one run of one plugin; made as soon as its leader was started."""
 
     leader: int
     markers: frozenset[bytes]
     proc: Path = Path("/proc")
     _known: dict[int, int] = field(default_factory=dict)
-    _not_before: int = 0
+    _started: int = 0
+
+    def __post_init__(self) -> None:
+        """Note when the leader started, to tell it from a later process with its pid."""
+        now = _look_up(self.leader, self.proc)
+        self._started = now.started if now is not None else 0
 
     def members(self, *, thorough: bool = False) -> list[Process]:
         """Return the living members; `thorough` also asks strangers for the plugin's markers."""
         table = process_table(self.proc)
-        found = {process.pid: process for process in table if self._is_ours(process)}
+        taken = any(self._is_successor(process) for process in table)
+        found = {p.pid: p for p in table if self._is_known(p) or (not taken and self._is_led(p))}
         if thorough:
             found |= {p.pid: p for p in table if p.pid not in found and self._is_marked(p)}
         grown = True
@@ -85,15 +91,12 @@ class Family:
             found |= {process.pid: process for process in children}
             grown = bool(children)
         self._known |= {process.pid: process.started for process in found.values()}
-        leader = found.get(self.leader)
-        if leader is not None:
-            self._not_before = leader.started
         return list(found.values())
 
     def signal(self, number: signal.Signals) -> int:
         """Send every member a signal; return how many there were."""
         members = self.members(thorough=True)
-        if any(process.group == self.leader for process in members):
+        if any(self._is_led(process) and process.group == self.leader for process in members):
             # One call for the whole group: a fork bomb cannot outrun it.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.leader, number)
@@ -101,19 +104,31 @@ class Family:
             _signal_one(process, number, self.proc)
         return len(members)
 
-    def _is_ours(self, process: Process) -> bool:
-        if self.leader in (process.pid, process.group, process.session):
-            return True
+    def _is_led(self, process: Process) -> bool:
+        return self.leader in (process.pid, process.group, process.session)
+
+    def _is_known(self, process: Process) -> bool:
         return self._known.get(process.pid) == process.started
 
+    def _is_successor(self, process: Process) -> bool:
+        """Return whether a stranger got the leader's pid: then the session is the stranger's."""
+        return process.pid == self.leader and self._started not in (0, process.started)
+
     def _is_marked(self, process: Process) -> bool:
-        if not self.markers or process.started < self._not_before or process.pid == os.getpid():
+        if not self.markers or process.started < self._started or process.pid == os.getpid():
             return False
         try:
             environ = (self.proc / str(process.pid) / "environ").read_bytes()
         except OSError:
             return False
         return self.markers <= frozenset(environ.split(b"\0"))
+
+
+def _look_up(pid: int, proc: Path) -> Process | None:
+    try:
+        return parse_stat((proc / str(pid) / "stat").read_text(errors="replace"))
+    except OSError:
+        return None
 
 
 def _signal_one(process: Process, number: signal.Signals, proc: Path) -> None:
@@ -123,7 +138,7 @@ def _signal_one(process: Process, number: signal.Signals, proc: Path) -> None:
     except OSError:
         return
     try:
-        now = parse_stat((proc / str(process.pid) / "stat").read_text(errors="replace"))
+        now = _look_up(process.pid, proc)
         if now is not None and now.started == process.started:
             signal.pidfd_send_signal(handle, number)
     except OSError:

@@ -9,7 +9,6 @@ Trust: a plugin is signed or root's own, yet its output often holds what users o
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +19,8 @@ from logbook import Logger
 
 from penguin_agent.collect.child import Job, run_child
 from penguin_agent.collect.environment import plugin_environment
-from penguin_agent.collect.result import ABUSE, judge
+from penguin_agent.collect.result import ABUSE, Cause, Ended, judge
+from penguin_agent.collect.scratch import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,12 +72,18 @@ class ChildRunner:
 
     async def run(self, spec: PluginSpec) -> Ran:
         """Run one plugin in a folder of its own, which is gone afterwards."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=self.scratch))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=self.scratch))
+        except OSError as error:  # a full disk: the others may still have an answer
+            return self._ran(spec, Ended(Cause.NOT_STARTED, stderr=str(error).encode()))
         try:
             ended = await run_child(self._job(spec, folder))
         finally:
             # A hostile plugin can fill its folder: away from the loop, and never an error.
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+        return self._ran(spec, ended)
+
+    def _ran(self, spec: PluginSpec, ended: Ended) -> Ran:
         verdict = judge(ended, limits=self.limits, deadline=spec.deadline)
         if verdict.reason:
             log.warning("Plugin {}: {}", spec.name, verdict.reason)
