@@ -1,7 +1,7 @@
 """Measure reports a second over real mutual TLS, and how quick the operators' commands are.
 
 The server with its mongod, and the load, share this machine. Reports carry a trail entry and are
-audited; the clock stops when the audit has caught up too.
+audited: the audit holds the next batch of reports up, so that it cannot fall far behind.
 
 Run: python -m tests.bench.wire [--devices 128] [--seconds 10] [--listed 2000]
 """
