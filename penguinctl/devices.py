@@ -44,8 +44,8 @@ def find_some(app: App, selectors: Sequence[str]) -> list[device_pb2.Device]:
     return found
 
 
-def find_one(app: App, term: str, state: str) -> device_pb2.Device:
-    """Return the one device in a state that an id or a hostname names.
+def find_one(app: App, term: str, *states: str) -> device_pb2.Device:
+    """Return the one device that an id or a hostname names, in the first state that any is in.
 
     Raises:
         InvalidInput: The term could name several devices.
@@ -65,7 +65,7 @@ def find_one(app: App, term: str, state: str) -> device_pb2.Device:
     except NotFound:
         found = []
     named = [item for item in found if _is_named(item, name, by_id=by_id)]
-    return _the_one(term, state, named)
+    return _the_one(term, states, named)
 
 
 def _is_named(item: device_pb2.Device, name: str, *, by_id: bool) -> bool:
@@ -74,14 +74,14 @@ def _is_named(item: device_pb2.Device, name: str, *, by_id: bool) -> bool:
     return item.hostname.lower() == name.lower()
 
 
-def _the_one(term: str, state: str, named: list[device_pb2.Device]) -> device_pb2.Device:
+def _the_one(term: str, states: Sequence[str], named: list[device_pb2.Device]) -> device_pb2.Device:
     if not named:
         raise NotFound("no such device", subject=term, remedy="See `penguinctl device list`")
-    fitting = [item for item in named if item.state == state]
+    by_state = [[item for item in named if item.state == state] for state in states]
+    fitting: list[device_pb2.Device] = next(filter(None, by_state), [])
     if not fitting:
-        states = ", ".join(f"{item.device_id} is {item.state}" for item in named[:_LISTED])
         raise PreconditionFailed(
-            f"no {state} device has that name: {states}",
+            _others(states, named),
             subject=term,
             code="wrong-state",
             remedy="Nothing was done; see `penguinctl device show`",
@@ -89,9 +89,18 @@ def _the_one(term: str, state: str, named: list[device_pb2.Device]) -> device_pb
     if len(fitting) > 1:
         ids = ", ".join(item.device_id for item in fitting[:_LISTED])
         raise PreconditionFailed(
-            f"{len(fitting)} {state} devices have that name: {ids}",
+            f"{len(fitting)} {fitting[0].state} devices have that name: {ids}",
             subject=term,
             code="ambiguous-device",
             remedy="Nothing was done; give the id of the one that you mean",
         )
     return fitting[0]
+
+
+def _others(states: Sequence[str], named: Sequence[device_pb2.Device]) -> str:
+    """Return why none of those who have the name is meant."""
+    wanted = " or ".join(states)
+    if len(named) == 1:
+        return f"the device {named[0].device_id} is {named[0].state}, not {wanted}"
+    known = ", ".join(f"{item.device_id} is {item.state}" for item in named[:_LISTED])
+    return f"no {wanted} device has that name: {known}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from penguindome.v1 import device_pb2
 
-PREFIX_LENGTH = 8
+# 48 bits: who can make keys until 32 bits fit, as a hostile server can in seconds, gets no further.
+PREFIX_LENGTH = 12
 
 
 @click.command(
@@ -112,21 +113,12 @@ def revoke(
 
     A waiting device is refused by its id. At a terminal you are asked first.
     """
-    found = _to_revoke(app, device)
+    found = find_one(app, device, "active", "pending")
     if not yes and ui.interactive():
         _confirm_name(found, "end the identity of")
     request = wire.device_pb2.RevokeDeviceRequest(device_id=found.device_id, reason=reason)
     app.call("device.RevokeDevice", request)
     _answer(output_format, found, "revoked", "Revoked")
-
-
-def _to_revoke(app: App, device: str) -> device_pb2.Device:
-    try:
-        return find_one(app, device, "active")
-    except PreconditionFailed as error:
-        if error.code != "wrong-state":
-            raise
-    return find_one(app, device, "pending")
 
 
 @click.command(

@@ -114,7 +114,7 @@ def test_history(fleet_of_six, operator):
 
 
 def test_approve_signs_id_and_key(fleet_of_six, operator):
-    typed = samples.FINGERPRINT[:8] + "\n"
+    typed = samples.FINGERPRINT[:12] + "\n"
     result = operator("device", "approve", "new-1", "--reason", "hired", stdin=typed)
     assert result.code == 0, result.err
     for text in (samples.WAITING, "new-1", "Debian", "10.0.0.7", samples.FINGERPRINT, samples.GONE):
@@ -134,7 +134,9 @@ def test_approve_signs_id_and_key(fleet_of_six, operator):
     assert (payload.devices, payload.reason, payload.by) == ((samples.WAITING,), "hired", "alice")
 
 
-@pytest.mark.parametrize("typed", ["", "\n", "ab12\n", "00000000\n", "y\n"])
+@pytest.mark.parametrize(
+    "typed", ["", "\n", "ab12cd34\n", "ab12cd34ab1\n", "000000000000\n", "y\n"]
+)
 def test_approve_needs_the_fingerprint(fleet_of_six, operator, typed):
     result = operator("device", "approve", "new-1", stdin=typed)
     assert result.code == 6
@@ -176,6 +178,12 @@ def test_revoke_of_a_waiting_device(fleet_of_six, operator):
         "hostname": "new-1",
         "state": "revoked",
     }
+
+
+def test_revoke_of_a_revoked_device_says_that_it_is(fleet_of_six, operator):
+    result = operator("device", "revoke", "old-1")
+    assert (result.code, fleet_of_six.requests("RevokeDevice")) == (6, [])
+    assert f"the device {samples.GONE} is revoked, not active or pending" in result.err
 
 
 def test_revoke_at_a_terminal_asks(fleet_of_six, operator):
