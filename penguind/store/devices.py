@@ -9,6 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from penguind.domain.device import Approval, Device, DeviceState
+from penguind.domain.enrollment import HINT_KINDS
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ class DeviceStore:
     async def prepare(self) -> None:
         """Create the indexes."""
         await self._devices.create_index("hostname")
-        await self._devices.create_index("state")
-        await self._devices.create_index([("token_id", 1), ("csr_hash", 1)])
+        await self._devices.create_index([("state", 1), ("hostname", 1), ("_id", 1)])
         await self._devices.create_index("revoked_time", sparse=True)
+        for kind in sorted(HINT_KINDS):
+            await self._devices.create_index(f"hints.{kind}", sparse=True)
 
     async def insert(self, device: Device) -> bool:
         """Store a new device; False if the id exists already."""
