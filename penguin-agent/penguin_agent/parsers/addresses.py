@@ -12,7 +12,7 @@ from typing import Any
 
 _PASSED_OVER = (
     *("lo*", "docker*", "br-*", "veth*", "virbr*", "vnet*", "lxcbr*", "lxdbr*", "incusbr*"),
-    *("podman*", "cni*", "flannel*", "cali*", "ifb*", "dummy*"),
+    *("podman*", "cni*", "flannel*", "cali*", "cilium*", "ifb*", "dummy*", "tap*", "macvtap*"),
 )
 _FAMILIES = {"inet": "2", "inet6": "10"}
 _LINK = "17"
@@ -24,7 +24,9 @@ def by_device(document: Any) -> dict[str, dict[str, list[dict[str, str]]]]:
     found = {}
     for device in _devices(document):
         families: dict[str, list[dict[str, str]]] = {}
-        link = {"addr": device.get("address"), "broadcast": device.get("broadcast")}
+        # Wi-Fi that is not connected changes its address with every scan: the card's own stays.
+        own = device.get("permaddr") or device.get("address")
+        link = {"addr": own, "broadcast": device.get("broadcast")}
         if isinstance(link["addr"], str):
             families[_LINK] = [_texts(link)]
         for entry in _entries(device):

@@ -29,5 +29,9 @@ def section(text: str, title: str = SECTION) -> dict[str, str]:
 
 
 def has_no_dmi(text: str) -> bool:
-    """Return whether the machine has no such table at all (many ARM boards, containers)."""
-    return "No SMBIOS nor DMI entry point found" in text or "/dev/mem: No such file" in text
+    """Return whether the machine has no such table at all (many ARM boards, containers).
+
+    dmidecode goes to /dev/mem only when the kernel has none below /sys/firmware/dmi; there it may
+    be kept out by the kernel's lockdown or by the agent's own unit.
+    """
+    return "No SMBIOS nor DMI entry point found" in text or "/dev/mem: " in text

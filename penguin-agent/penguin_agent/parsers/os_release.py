@@ -13,9 +13,11 @@ def parse(text: str) -> dict[str, str]:
         if not equals or not name or name.startswith("#"):
             continue
         try:
-            found[name] = "".join(shlex.split(value, comments=True)[:1])
+            words = shlex.split(value)
         except ValueError:
             continue
+        # shlex leaves the escapes that a shell takes away between double quotes.
+        found[name] = words[0].replace("\\$", "$").replace("\\`", "`") if words else ""
     return found
 
 
