@@ -21,7 +21,10 @@ from penguin_agent.parsers import (
     mounts,
     nft,
     os_release,
+    os_updates,
+    reach,
     sshd,
+    sshd_match,
 )
 from penguin_agent.parsers.netfilter import Chains, Condition, Outcome, Packet, Rule
 
@@ -108,6 +111,8 @@ def test_iptables(text):
 def test_nft_of_any_document(document):
     nft.evaluate(document, 4)
     nft.evaluate({"nftables": document}, 6)
+    for name in nft.sets_of_ports({"nftables": document}):
+        nft.fill({"nftables": document}, name, {"nftables": document})
 
 
 _BASE = {"family": "inet", "table": "t", "name": "c", "hook": "input", "type": "filter"}
@@ -226,3 +231,27 @@ def test_the_gate_never_lets_a_bug_out(text):
 def test_lightdm(text):
     assert guest_session.allows_guest([text, text]) == guest_session.allows_guest([text])
     guest_session.has_user(text, "xguest")
+
+
+@calm
+@given(st.lists(nearly(["10.0.0.0", "/8", "::", "@set", "ff00::", "255"]), max_size=4))
+def test_addresses_of_rules(values):
+    for negated in (False, True):
+        kinds = {reach.sender(values, negated=negated).kind, "never", "always", "specific"}
+        assert kinds <= {"never", "always", "specific"}
+        assert reach.receiver(values, negated=negated).kind in {*kinds, "maybe"}
+
+
+@calm
+@given(text=nearly(["Match", "all", "Include", "*", "User", "PermitRootLogin", "yes", "/etc"]))
+def test_match_blocks(tmp_path_factory, text):
+    root = tmp_path_factory.mktemp("root")
+    (root / "sshd_config").write_text(text, encoding="utf-8", errors="replace")
+    found = sshd_match.conditional(root, "/sshd_config")
+    assert all(isinstance(word, str) for pair in found for word in pair)
+
+
+@calm
+@given(nearly(["a:", " *** ", "        500 ", "bookworm-security"]))
+def test_apts_policy(text):
+    assert os_updates.skips_security(text) in {True, False}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WORDS = {Outcome.CLOSED: "on", Outcome.OPEN: "off", Outcome.UNKNOWN: "unknown"}
+_MOST_SETS = 32
 _MANAGERS = ("ufw", "firewalld", "nftables")
 
 
@@ -45,6 +46,8 @@ def look(root: Path, run: Run) -> dict[str, Any]:
     forwarded_ports: those handed on to containers, which pass by the firewall.
     """
     document = _nft_document(_ask(run, "nft", "--json", "--terse", "list", "ruleset"))
+    for name in nft.sets_of_ports(document)[:_MOST_SETS]:
+        nft.fill(document, name, _nft_document(_ask(run, "nft", "--json", "list", "set", *name)))
     layers = {}
     forwarded: set[str] = set()
     for version in _VERSIONS:

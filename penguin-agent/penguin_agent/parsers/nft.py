@@ -1,7 +1,7 @@
 """Read `nft --json list ruleset` into rules.
 
-Source: libnftables-json(5), nftables 1.0.9. Sets are not listed with --terse, so a named set or map
-is something we cannot see into.
+Source: libnftables-json(5), nftables 1.0.9. Sets are not listed with --terse, as they can be large:
+those of ports are asked for one by one; into another named set or map we cannot see.
 """
 
 from __future__ import annotations
@@ -84,6 +84,25 @@ def evaluate(document: Any, version: int, *, but_iptables: bool = False) -> Outc
             outcome = Outcome.UNKNOWN if base.is_of_one_card else outcome
         outcomes.append(outcome)
     return best(outcomes) if outcomes else None
+
+
+def sets_of_ports(document: Any) -> list[tuple[str, str, str]]:
+    """Return family, table and name of the sets that hold ports, whose elements decide."""
+    sets = [s for s in _of(_items(document), "set") if s.get("type") == "inet_service"]
+    return [(str(s.get("family")), str(s.get("table")), str(s.get("name"))) for s in sets]
+
+
+def fill(document: Any, name: tuple[str, str, str], answer: Any) -> None:
+    """Put the elements of a set, as `nft list set` shows them, in the place of its name."""
+    family, table, short = name
+    found = [s.get("elem", []) for s in _of(_items(answer), "set") if s.get("name") == short]
+    for rule in _of(_items(document), "rule") if found else ():
+        if (rule.get("family"), rule.get("table")) != (family, table):
+            continue
+        for expression in listed(rule.get("expr")):
+            match = expression.get("match") if isinstance(expression, dict) else None
+            if isinstance(match, dict) and match.get("right") == f"@{short}":
+                match["right"] = {"set": found[0]}
 
 
 def _items(document: Any) -> list[dict[str, Any]]:

@@ -58,7 +58,9 @@ def _payload(payload: dict[str, Any], operator: Any, right: Any) -> Condition:
     if fieldname in ("protocol", "nexthdr"):
         return Condition("protocol", _words(right), operator == "!=")
     if fieldname in ("dport", "sport"):
-        return Condition("ports", _ports(operator, right), operator == "!=")
+        unseen = isinstance(right, str) and right.startswith("@")
+        ports = Condition("ports", _ports(operator, right), operator == "!=")
+        return _OPAQUE if unseen else ports
     if (protocol, fieldname) == ("tcp", "flags"):
         return _flags(operator, _words(right))
     return _OPAQUE
