@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from penguin_agent.collect.collector import prepare_work_dir
-from penguin_agent.collect.process_group import Family
+from penguin_agent.collect.process_group import Family, end_strays
 from penguin_agent.collect.runner import PluginSpec
 from penguin_agent.collect.scratch import remove_tree
 from penguindome.reports import OutputStatus
@@ -101,3 +102,26 @@ def test_stranger_who_got_the_leaders_pid_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "killpg", lambda *words: pytest.fail("a stranger's group"))
     assert family.members() == []
     assert family.signal(signal.SIGKILL) == 0
+
+
+def test_what_plugins_of_a_killed_agent_left_is_ended_and_nothing_else(bed):
+    ours = {"PD_VAR_DIR": str(bed.var), "PD_PLUGIN_NAME": "plugin"}
+    kinds = [ours, {**ours, "PD_VAR_DIR": "/elsewhere"}, {"PD_VAR_DIR": str(bed.var)}]
+    with contextlib.ExitStack() as stack:
+        made = [subprocess.Popen(["/usr/bin/sleep", "30"], env=env) for env in kinds]
+        for process in made:
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        _wait_for_exec(made)
+        assert end_strays(bed.var) == 1
+        assert made[0].wait(10) == -signal.SIGKILL
+        assert [process.poll() for process in made[1:]] == [None, None]
+
+
+def _wait_for_exec(processes):
+    for process in processes:
+        comm = Path(f"/proc/{process.pid}/comm")
+        for _ in range(200):
+            if comm.read_text() == "sleep\n":
+                break
+            time.sleep(0.02)

@@ -21,6 +21,7 @@ from penguin_agent.collect.bench import Bench
 from penguin_agent.collect.discovery import Discovery, find_plugins
 from penguin_agent.collect.environment import common_environment, prepare_bin_dir
 from penguin_agent.collect.limits import RunLimits
+from penguin_agent.collect.process_group import end_strays
 from penguin_agent.collect.reboot_guard import RebootGuard, changed, run_tool
 from penguin_agent.collect.runner import ChildRunner, PluginSpec, Ran, Runner
 from penguin_agent.collect.scratch import remove_tree
@@ -171,6 +172,8 @@ class Collector:
 
     async def _prepare(self) -> None:
         if not self._prepared:
+            if count := await asyncio.to_thread(end_strays, self._settings.var_dir):
+                log.warning("Ended {} processes that plugins of a killed agent left", count)
             await asyncio.to_thread(make_private_dir, self._settings.var_dir)
             await asyncio.to_thread(prepare_work_dir, self._settings.work_dir)
             self._prepared = True

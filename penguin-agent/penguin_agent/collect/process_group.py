@@ -117,11 +117,33 @@ class Family:
     def _is_marked(self, process: Process) -> bool:
         if not self.markers or process.started < self._started or process.pid == os.getpid():
             return False
-        try:
-            environ = (self.proc / str(process.pid) / "environ").read_bytes()
-        except OSError:
-            return False
-        return self.markers <= frozenset(environ.split(b"\0"))
+        return self.markers <= _environ(process.pid, self.proc)
+
+
+def end_strays(var_dir: Path, proc: Path = Path("/proc")) -> int:
+    """Kill what plugins of an earlier, killed agent left behind; return how many there were.
+
+    Only while no plugin of the same `var_dir` runs. systemd does this by itself for its services.
+    """
+    strays = [
+        p for p in process_table(proc) if p.pid != os.getpid() and _is_stray(p, var_dir, proc)
+    ]
+    for process in strays:
+        _signal_one(process, signal.SIGKILL, proc)
+    return len(strays)
+
+
+def _is_stray(process: Process, var_dir: Path, proc: Path) -> bool:
+    environ = _environ(process.pid, proc)
+    marked = any(line.startswith(b"PD_PLUGIN_NAME=") for line in environ)
+    return marked and f"PD_VAR_DIR={var_dir}".encode() in environ
+
+
+def _environ(pid: int, proc: Path) -> frozenset[bytes]:
+    try:
+        return frozenset((proc / str(pid) / "environ").read_bytes().split(b"\0"))
+    except OSError:
+        return frozenset()
 
 
 def _look_up(pid: int, proc: Path) -> Process | None:
