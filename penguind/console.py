@@ -37,24 +37,20 @@ _CONSOLE = "console"
 async def console_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database of the running server, or one of our own while none runs."""
     if not settings.database.embedded:
-        database = await open_external(settings.database)
-        try:
+        database: Database | None = await open_external(settings.database)
+    else:
+        database = await _running(settings)
+    if database is not None:
+        async with database:
             yield database
-        finally:
-            await database.close()
         return
-    mongod: Mongod | None = None
-    running = await _running(settings)
+    mongod = Mongod(settings.server.state_dir)
+    uri = await mongod.start()
     try:
-        if running is None:
-            mongod = Mongod(settings.server.state_dir)
-            running = await open_database(await mongod.start(), settings.database.name)
-        yield running
+        async with await open_database(uri, settings.database.name) as database:
+            yield database
     finally:
-        if running is not None:
-            await running.close()
-        if mongod is not None:
-            await mongod.stop()
+        await mongod.stop()
 
 
 async def open_external(settings: DatabaseSettings) -> Database:

@@ -73,21 +73,15 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event | None = N
 async def _opened(settings: Settings, tasks: asyncio.TaskGroup) -> AsyncIterator[Database]:
     """Open the database, starting it first where it is ours; it goes last."""
     if not settings.database.embedded:
-        database = await open_external(settings.database)
-        try:
+        async with await open_external(settings.database) as database:
             yield database
-        finally:
-            await database.close()
         return
     mongod = Mongod(settings.server.state_dir)
     uri = await mongod.start()
     try:
         tasks.create_task(mongod.run(), name="mongod")
-        database = await open_database(uri, settings.database.name)
-        try:
+        async with await open_database(uri, settings.database.name) as database:
             yield database
-        finally:
-            await database.close()
     finally:
         await mongod.stop()
 

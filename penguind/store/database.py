@@ -22,6 +22,7 @@ from penguindome.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
+    from typing import Self
 
     from pymongo.asynchronous.database import AsyncDatabase
 
@@ -47,6 +48,14 @@ class Database:
 
     client: AsyncMongoClient[Document]
     db: AsyncDatabase[Document]
+
+    async def __aenter__(self) -> Self:
+        """Return the database; the end of the block closes it."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.close()
 
     async def close(self) -> None:
         """Close all connections."""
