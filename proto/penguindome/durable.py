@@ -144,8 +144,17 @@ def raise_for(error: OSError, path: Path) -> NoReturn:
         raise NotFound("does not exist", code="file-not-found", subject=str(path)) from error
     if error.errno == errno.ELOOP:
         raise _failed(path, "is a symbolic link", "Put the file itself there") from error
-    remedy = "Run it with sudo, or correct owner and mode" if os.geteuid() else "Check its mode"
-    raise _failed(path, f"cannot be used: {reason}", remedy) from error
+    raise _failed(path, f"cannot be used: {reason}", _remedy(path)) from error
+
+
+def _remedy(path: Path) -> str:
+    if not os.geteuid():
+        return "Check its mode"
+    home = os.environ.get("HOME", "")
+    # Who became root to write at home would only leave more there that is root's.
+    if len(home) > 1 and path.is_relative_to(home):
+        return "Correct its owner and mode"
+    return "Run it with sudo, or correct owner and mode"
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

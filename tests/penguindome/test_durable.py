@@ -106,6 +106,19 @@ def test_private_folders_and_files_are_checked(tmp_path: Path) -> None:
         durable.check_private(tmp_path / "none", owner_uid=me, max_mode=0o700, directory=True)
 
 
+@pytest.mark.parametrize(("home", "sudo"), [("here", False), ("elsewhere", True), ("", True)])
+def test_what_lies_at_home_is_mended_without_becoming_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, *, sudo: bool
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / home) if home else "/")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    path = tmp_path / "here" / "key.pem"
+    with pytest.raises(PreconditionFailed) as caught:
+        durable.raise_for(PermissionError(errno.EACCES, "Permission denied"), path)
+    assert ("sudo" in caught.value.remedy) is sudo
+    assert "owner and mode" in caught.value.remedy
+
+
 def test_removing_is_repeatable(tmp_path: Path) -> None:
     file = tmp_path / "a"
     durable.write_file(file, b"")
