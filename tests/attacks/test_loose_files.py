@@ -14,7 +14,7 @@ from tests.harness.process import environment
 from tests.harness.server import NOBODY, Server
 
 pytestmark = pytest.mark.timeout(120)
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+needs_root = pytest.mark.root
 SECONDS = 15
 
 

@@ -20,7 +20,7 @@ from penguind.check_loader import CheckLoader
 from penguind.checkin import CheckIns
 from penguind.identity.identities import Identities
 from penguind.ingest import Ingest
-from penguind.mongod.child import Mongod, find_mongod
+from penguind.mongod.child import Mongod
 from penguind.presence import AgentSettings, Presence
 from penguind.store.all import open_stores
 from penguind.store.check_queries import CheckQueries
@@ -192,7 +192,6 @@ def outage(away, back, seconds):
     assert any("revocations" in text for text in said)
 
 
-@pytest.mark.skipif(find_mongod() is None, reason="no mongod")
 def test_all_workers_live_through_a_database_that_hangs():
     async def away(mongod):
         os.kill(mongod.pid, signal.SIGSTOP)
@@ -203,7 +202,6 @@ def test_all_workers_live_through_a_database_that_hangs():
     outage(away, back, 8)
 
 
-@pytest.mark.skipif(find_mongod() is None, reason="no mongod")
 def test_all_workers_live_through_a_database_that_is_killed():
     async def away(mongod):
         os.kill(mongod.pid, signal.SIGKILL)
@@ -214,7 +212,6 @@ def test_all_workers_live_through_a_database_that_is_killed():
     outage(away, back, 8)
 
 
-@pytest.mark.skipif(find_mongod() is None, reason="no mongod")
 def test_a_database_that_hangs_does_not_hold_up_the_stop():
     async def main(folder):
         mongod = Mongod(folder)
