@@ -28,7 +28,7 @@ _KILL_ROUNDS = 50
 _KILL_PAUSE_SECONDS = 0.02
 _DRAIN_SECONDS = 1.0
 _HURRIED_KILL_ROUNDS = 5
-_LOOK_SHARE = 20
+_LOOK_SHARE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +135,11 @@ async def _watch(protocol: _Protocol, family: Family, job: Job) -> Cause:
         if now >= end:
             return Cause.DEADLINE
         if now >= look:
+            used = time.thread_time()
             if len(family.members()) > job.limits.processes:
                 return Cause.PROCESSES
-            # Where /proc is long or slow, looking takes a twentieth of the time at most.
-            took = time.monotonic() - now
-            look = now + took + max(period, _LOOK_SHARE * took)
+            # Where /proc is long, looking takes a fifth of one processor at most.
+            look = now + max(period, _LOOK_SHARE * (time.thread_time() - used))
         await protocol.wait(min(look, end) - now)
     return protocol.flooded or Cause.EXIT
 
