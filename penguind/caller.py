@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from penguindome.errors import Unauthenticated
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -34,6 +36,15 @@ class Caller:
     def actor(self) -> str:
         """Return the ledger's word for the caller."""
         return f"{self.kind}/{self.name}"
+
+
+def identity_ended() -> Unauthenticated:
+    """Return what ends the stream of a caller whose identity ended."""
+    return Unauthenticated(
+        "the caller's identity ended",
+        code="identity-ended",
+        remedy="renew the certificate; a revoked device must be enrolled anew",
+    )
 
 
 _current: ContextVar[Caller] = ContextVar("penguind_caller")

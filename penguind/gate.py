@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from penguind.access import Row, permit
-from penguind.caller import Caller, enter
+from penguind.caller import Caller, caller, enter, identity_ended
 from penguind.peers import peer_address, throttle_key
 from penguindome.error_wire import to_status
 from penguindome.errors import InternalError, LimitExceeded, PenguinDomeError, Unavailable
@@ -142,6 +142,8 @@ async def _call(inner: Any, request: Any, context: Any) -> Any:
         return await inner(request, context)
     async with contextlib.aclosing(inner(request, context)) as messages:
         async for message in messages:
+            if caller().ended.is_set():
+                raise identity_ended()
             await context.write(message)
     return None
 

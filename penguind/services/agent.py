@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from penguind.caller import caller
+from penguind.caller import caller, identity_ended
 from penguind.peers import peer_address
 from penguind.presence import Ended, GoAway
 from penguind.services.convert_agent import (
@@ -15,7 +15,6 @@ from penguind.services.convert_agent import (
     verdicts_message,
     welcome_message,
 )
-from penguindome.errors import Unauthenticated
 from penguindome.report_wire import report_from_message
 from penguindome.v1 import agent_pb2 as pb
 from penguindome.v1.agent_pb2_grpc import AgentServiceServicer
@@ -108,11 +107,7 @@ class AgentService(AgentServiceServicer):
         while True:
             message = stream.take()
             if isinstance(message, Ended):
-                raise Unauthenticated(
-                    "the device's identity ended",
-                    code="identity-ended",
-                    remedy="renew the certificate; a revoked device must be enrolled anew",
-                )
+                raise identity_ended()
             if message is not None:
                 await context.write(stream_message(message))
             elif not await self._woken(stream):
