@@ -1,9 +1,12 @@
 """penguind as a process of its own, with its own state, ports and embedded MongoDB."""
 
+import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 
 from tests.harness import ports, process
 from tests.harness.process import BIN, ENDS_WITH_US, Process, environment
@@ -91,3 +94,17 @@ class Server:
     def _environment(self) -> dict[str, str]:
         more = {"HOME": str(self.folder), "TMPDIR": str(self.folder), **self.environment_more}
         return environment(**more)
+
+
+@contextlib.contextmanager
+def server_not_set_up() -> Iterator[Server]:
+    """Yield a server with an empty folder of its own; stop it and remove everything at the end."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pd", dir="/tmp"))
+    folder.chmod(0o711)
+    server = Server(folder / "s")
+    server.folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(server.folder, NOBODY, NOBODY)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)

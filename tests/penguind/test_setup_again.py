@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from tempfile import mkdtemp
 
 import psutil
 import pytest
@@ -16,7 +13,7 @@ import pytest
 from penguind.config import load_settings
 from penguind.setup.keys import verify_chain
 from penguindome.tokens import decode_invitation
-from tests.harness.server import NOBODY, Server
+from tests.harness.server import NOBODY, server_not_set_up
 
 # Ends itself as a power cut would, once the n-th file is written.
 DYING = """
@@ -38,15 +35,8 @@ main()
 
 @pytest.fixture
 def server():
-    folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
-    folder.chmod(0o711)
-    made = Server(folder / "s")
-    made.folder.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(made.folder, NOBODY, NOBODY)
-    yield made
-    made.stop()
-    shutil.rmtree(folder)
+    with server_not_set_up() as made:
+        yield made
 
 
 def words(server, *more):

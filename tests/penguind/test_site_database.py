@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import time
-from pathlib import Path
-from tempfile import mkdtemp
 from unittest import mock
 
 import pytest
@@ -18,7 +16,7 @@ from penguind.store import opening
 from penguind.store.database import _check_server, open_database
 from penguind.store.opening import opening_errors
 from penguindome.errors import PenguinDomeError, PreconditionFailed
-from tests.harness.server import NOBODY, Server
+from tests.harness.server import NOBODY, server_not_set_up
 from tests.harness.site_mongod import PASSWORD, SET, SiteMongod
 
 
@@ -30,15 +28,8 @@ def mongod():
 
 @pytest.fixture
 def server():
-    folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
-    folder.chmod(0o711)
-    made = Server(folder / "s")
-    made.folder.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(made.folder, NOBODY, NOBODY)
-    yield made
-    made.stop()
-    shutil.rmtree(folder)
+    with server_not_set_up() as made:
+        yield made
 
 
 def secret(server, text=PASSWORD):
