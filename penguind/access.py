@@ -69,6 +69,11 @@ _OURS = {
     "AgentService/CheckIn": _DEVICE,
     "AgentService/SubmitReport": _DEVICE,
     "AgentService/ListVerdicts": _DEVICE,
+    "AgentService/ConfirmCheckIn": _DEVICE,
+    "AlertService/ListAlerts": _read(),
+    "AlertService/PreviewAlerts": _read(),
+    "AlertService/TestAlert": _act("alert.test", "channel", "recipient", roles=_ADMINS),
+    "AlertService/RetryAlerts": _act("alert.retry", "alert_ids"),
     "BootstrapService/Begin": _APPLICANT,
     "BootstrapService/GetTrustChain": _APPLICANT,
     "BootstrapService/Enroll": _APPLICANT,
@@ -86,6 +91,10 @@ _OURS = {
     "DeviceService/DeleteDevice": _act("device.delete", "device_id", roles=_ADMINS),
     "DeviceService/LabelDevice": _act("device.label", "device_id", "add", "remove"),
     "DeviceService/CollectDevice": _act("device.collect", "device_id", "plugins"),
+    "DeviceService/SuspendDevices": _act("device.suspend", "device_ids", "device_ids", "reason"),
+    "DeviceService/UnsuspendDevices": _act("device.unsuspend", "device_ids", "device_ids"),
+    "DeviceService/BlockDevice": _act("device.block", "device_id", "reason"),
+    "DeviceService/UnblockDevice": _act("device.unblock", "device_id", "reason"),
     "IssueService/ListIssues": _read(),
     "IssueService/GetIssue": _read(),
     "IssueService/AuditDevices": _act("issue.audit", "selectors"),
@@ -93,10 +102,31 @@ _OURS = {
         "issue.open", "device_id", "name", "reason", "severity", made="issue.issue_id"
     ),
     "IssueService/CloseIssues": _act("issue.close", "issue_ids", "issue_ids", "reason"),
+    "IssueService/SnoozeIssues": _act(
+        "issue.snooze", "issue_ids", "issue_ids", "until_unix_ms", "reason"
+    ),
+    "IssueService/UnsnoozeIssues": _act("issue.unsnooze", "issue_ids", "issue_ids", "reason"),
     "LedgerService/ListLedger": _read(_AUDITORS),
     "LedgerService/GetLedgerHead": _read(_ANY_OPERATOR),
+    "OperatorService/InviteOperator": _act(
+        "operator.invite", "name", "roles", "ttl_seconds", roles=_ADMINS, made="invitation_id"
+    ),
+    "OperatorService/ListOperators": _read(_AUDITORS),
+    "OperatorService/SetOperatorRoles": _act(
+        "operator.role", "name", "add", "remove", roles=_ADMINS
+    ),
+    "OperatorService/RevokeOperator": _act("operator.revoke", "name", "reason", roles=_ADMINS),
+    "OperatorService/SetRoleRanges": _act(
+        "operator.ranges", "role", "ranges", "lock_out_self", roles=_ADMINS
+    ),
+    "ParameterService/ListParameters": _read(),
+    "ParameterService/SetParameter": _act("param.set", "device_id", "name", "values"),
+    "ParameterService/UnsetParameter": _act("param.unset", "device_id", "name"),
     "ServerService/GetServerStatus": _read(),
     "ServerService/GetSelf": _read(_ANY_OPERATOR),
+    "ServerService/ListHistory": _read(),
+    "ServerService/GetOverview": _read(),
+    "ServerService/ListAnchors": _read(_ANY_OPERATOR),
     "TokenService/CreateToken": _act(
         "token.create",
         "",

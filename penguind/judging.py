@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penguind.domain.device import STATES
 from penguind.domain.issue import Issue, closing_reason, may_open, opened_issue, reworded
 from penguind.domain.verdict import Judged, Verdict
+from penguind.own_issues import is_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -161,6 +162,8 @@ class Judge:
         closed = []
         for issue in standing:
             one = by_id.get(issue.device_id)
+            if is_subject(issue.device_id):
+                continue
             if one is None:
                 reason = absences.get(issue.device_id)
             else:
@@ -183,5 +186,7 @@ class Judge:
 _ABSENCES = {
     "pending": "the device waits for approval",
     "revoked": "the device was revoked",
+    # What is wrong with it stands until it is let in again, or revoked.
+    "blocked": "",
     "active": "",
 }

@@ -35,6 +35,8 @@ from penguind.verdicts import VerdictView
 from penguindome.v1 import (
     agent_pb2,
     agent_pb2_grpc,
+    alert_pb2,
+    alert_pb2_grpc,
     bootstrap_pb2,
     bootstrap_pb2_grpc,
     check_pb2,
@@ -45,6 +47,10 @@ from penguindome.v1 import (
     issue_pb2_grpc,
     ledger_pb2,
     ledger_pb2_grpc,
+    operator_pb2,
+    operator_pb2_grpc,
+    parameter_pb2,
+    parameter_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     token_pb2,
@@ -119,10 +125,20 @@ def main_services(
     )
     return [
         _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
+        _served(alert_pb2, alert_pb2_grpc, "Alert", alert_pb2_grpc.AlertServiceServicer()),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
+        _served(
+            operator_pb2, operator_pb2_grpc, "Operator", operator_pb2_grpc.OperatorServiceServicer()
+        ),
+        _served(
+            parameter_pb2,
+            parameter_pb2_grpc,
+            "Parameter",
+            parameter_pb2_grpc.ParameterServiceServicer(),
+        ),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),

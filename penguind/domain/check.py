@@ -67,6 +67,7 @@ class Check:
     unknown: Query | None = None
     grace_period: timedelta = timedelta(0)
     alert_period: timedelta = DEFAULT_ALERT_PERIOD
+    calendar: str = ""
     enabled: bool = True
     source: str = ""
     origin: str = SHIPPED

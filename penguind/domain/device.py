@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DeviceState = Literal["pending", "active", "revoked"]
-STATES: tuple[DeviceState, ...] = ("pending", "active", "revoked")
+DeviceState = Literal["pending", "active", "blocked", "revoked"]
+STATES: tuple[DeviceState, ...] = ("pending", "active", "blocked", "revoked")
 
 # A device that was silent for longer has to be approved again.
 DORMANT_AFTER = timedelta(days=400)
@@ -57,6 +57,13 @@ class Device:
     revoked_time: datetime | None = None
     revoked_reason: str = ""
     replaces: str = ""
+    listener: str = ""
+    suspended_time: datetime | None = None
+    suspended_by: str = ""
+    suspended_reason: str = ""
+    blocked_time: datetime | None = None
+    blocked_by: str = ""
+    blocked_reason: str = ""
 
     def dormant(self, now: datetime) -> bool:
         """Tell whether the device was silent for so long that it needs a new approval."""

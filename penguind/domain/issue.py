@@ -62,6 +62,10 @@ class Issue:
     data_time: datetime | None = None
     evidence: Evidence = field(default_factory=dict)
     timeline: tuple[TimelineEvent, ...] = ()
+    alerted_time: datetime | None = None
+    snoozed_until_time: datetime | None = None
+    snoozed_by: str = ""
+    snooze_reason: str = ""
 
     @property
     def open(self) -> bool:
