@@ -93,7 +93,7 @@ def chaos(rounds: int, seed: int) -> str:
         finally:
             prodder.stop()
             numbers = reporters.stop()
-        changes = sum(_check_simulated(fleet, *pair) for pair in numbers.items())
+        changes = sum(check_simulated(fleet, *pair) for pair in numbers.items())
         changes += sum(_check_agent(fleet, agent) for agent in agents)
         fleet.alice.run("ledger", "verify")
         return f"{rounds} kills {dict(killed)}: {changes} changes, none lost, doubled or disordered"
@@ -127,7 +127,7 @@ def _kill(fleet: Fleet, victim: str, chance: random.Random) -> None:
         fleet.server.start()
 
 
-def _check_simulated(fleet: Fleet, device_id: str, last: int) -> int:
+def check_simulated(fleet: Fleet, device_id: str, last: int) -> int:
     """Hold the trail against what the device knows to be acknowledged: each number, once."""
     changes = _changes(fleet, device_id)
     expected = [(number - 1, number) for number in range(1, last + 1)]

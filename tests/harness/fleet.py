@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import psutil
+import pymongo
 
 from tests.harness.agent import PLUGINS, Agent
 from tests.harness.operator import Operator
@@ -19,12 +20,16 @@ from tests.harness.server import Server
 class Fleet:
     """Everything of one story; leaving it ends every process and removes every file."""
 
-    def __init__(self, *, settings: str = "", options: Sequence[object] = ()) -> None:
+    def __init__(
+        self, *, settings: str = "", options: Sequence[object] = (), database_uri: str = ""
+    ) -> None:
         """Make the folder; nothing runs yet.
 
         Args:
             settings: TOML to append to the server's settings.
             options: Further options of set-up.
+            database_uri: A MongoDB to use, in a database of our own; empty for what
+                PENGUIND_TEST_URI says, or else for penguind's own.
 
         """
         # Short, because names of Unix sockets are: 108 bytes.
@@ -35,11 +40,16 @@ class Fleet:
         self.agents: list[Agent] = []
         self._settings = settings
         self._options = options
+        # Options of the story's own win: it may be about a database itself.
+        about_database = any(str(one).startswith("--database-uri") for one in options)
+        given = "" if about_database else os.environ.get("PENGUIND_TEST_URI", "")
+        self._database_uri = database_uri or given
+        self._database_name = self.folder.name
 
     def __enter__(self) -> Self:
         """Set up and start the server, and make the first operator."""
         try:
-            self.server.setup(settings=self._settings, options=self._options)
+            self.server.setup(settings=self._settings, options=self._setup_options())
             self.server.start()
             self.operator("alice", self.server.invitation)
         except BaseException:
@@ -50,6 +60,17 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         """End everything."""
         self.close()
+
+    def _setup_options(self) -> Sequence[object]:
+        if not self._database_uri:
+            return self._options
+        ours = ("--database-uri", self._database_uri, "--database-name", self._database_name)
+        return (*ours, *self._options)
+
+    def _drop_database(self) -> None:
+        if self._database_uri:
+            with pymongo.MongoClient[dict[str, Any]](self._database_uri) as client:
+                client.drop_database(self._database_name)
 
     @property
     def alice(self) -> Operator:
@@ -117,6 +138,7 @@ class Fleet:
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             stack.callback(self._assert_nothing_runs)
+            stack.callback(self._drop_database)
             for operator in self.operators:
                 stack.callback(operator.close)
             stack.callback(self.server.stop)
