@@ -10,12 +10,12 @@ from penguinctl.trust_store import (
     DRAFT,
     TrustStore,
     decode,
-    encode,
     fetch,
     publish,
     refused,
 )
 from penguindome import certs, trust
+from penguindome.envelope_json import to_json
 from penguindome.errors import Forbidden, InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class FirstTrust:
         the same bytes.
         """
         envelope = self._draft() or self._signed(key, server_names)
-        self._folder.write(DRAFT, encode(envelope))
+        self._folder.write(DRAFT, to_json(envelope))
         publish(self._session, 1, envelope)
         self.store.keep(1, envelope)
         self._folder.remove(DRAFT)

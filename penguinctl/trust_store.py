@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING
 
 from penguinctl import wire
 from penguinctl.envelopes import from_message, to_message
 from penguinctl.exits import NotVerified
 from penguindome import trust
-from penguindome.envelope import Envelope
+from penguindome.envelope_json import from_json, to_json
 from penguindome.errors import Damaged, Forbidden, InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from penguinctl.profile import ProfileFolder
     from penguinctl.session import Session
+    from penguindome.envelope import Envelope
     from penguindome.trust import TrustDocument
     from penguindome.v1 import envelope_pb2, trust_pb2
 
@@ -54,7 +53,7 @@ class TrustStore:
 
     def keep(self, version: int, envelope: Envelope) -> None:
         """Store a verified document."""
-        self._folder.write(f"{_FOLDER}/{version}.json", encode(envelope))
+        self._folder.write(f"{_FOLDER}/{version}.json", to_json(envelope))
 
     def refresh(self, session: Session, now: datetime) -> None:
         """Fetch and verify what is newer than what is held.
@@ -116,16 +115,6 @@ def refused(what: str, reason: str) -> NotVerified:
     )
 
 
-def encode(envelope: Envelope) -> bytes:
-    """Return an envelope as the profile keeps it."""
-    value = {
-        "kind": envelope.kind,
-        "payload": base64.b64encode(envelope.payload).decode(),
-        "signatures": [base64.b64encode(item).decode() for item in envelope.signatures],
-    }
-    return json.dumps(value, indent=2).encode()
-
-
 def decode(data: bytes) -> Envelope:
     """Return an envelope that the profile kept.
 
@@ -133,13 +122,8 @@ def decode(data: bytes) -> Envelope:
         Damaged: The file was changed by something else.
     """
     try:
-        value = json.loads(data)
-        return Envelope(
-            kind=value["kind"],
-            payload=base64.b64decode(value["payload"], validate=True),
-            signatures=tuple(base64.b64decode(s, validate=True) for s in value["signatures"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        return from_json(data)
+    except InvalidInput as error:
         raise Damaged(
             "a stored trust document cannot be read",
             subject="trust",

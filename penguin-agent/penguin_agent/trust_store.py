@@ -5,14 +5,12 @@ Trust: the folder is root's; what is in it was verified before it was written.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from penguindome.durable import make_private_dir, read_file, write_file
-from penguindome.envelope import Envelope
+from penguindome.envelope_json import from_json, to_json
 from penguindome.errors import Damaged, PenguinDomeError
 from penguindome.trust import replay
 from penguindome.trust_document import document_hash, from_payload
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from penguindome.envelope import Envelope
     from penguindome.trust_document import TrustDocument
 
 _NAME = re.compile(r"[1-9][0-9]{0,8}\.json")
@@ -44,8 +43,8 @@ class TrustStore:
         if not paths:
             return None
         try:
-            return from_payload(_from_json(read_file(paths[-1])).payload)
-        except (ValueError, KeyError, TypeError, PenguinDomeError) as error:
+            return from_payload(from_json(read_file(paths[-1])).payload)
+        except PenguinDomeError as error:
             raise Damaged(
                 f"the trust document is damaged: {error}", subject=str(paths[-1])
             ) from None
@@ -54,7 +53,7 @@ class TrustStore:
         """Write documents that were verified, oldest first."""
         for envelope in documents:
             version = from_payload(envelope.payload).version
-            write_file(self._directory / f"{version}.json", _to_json(envelope))
+            write_file(self._directory / f"{version}.json", to_json(envelope))
 
     def forget(self) -> None:
         """Delete all, oldest first, so that a crash leaves the newest."""
@@ -92,23 +91,3 @@ def verified(
         # What came before the pinned document is nobody's word.
         chain = tuple(dropwhile(lambda each: document_hash(each.payload) != pinned_hash, chain))
     return newest, chain
-
-
-def _to_json(envelope: Envelope) -> bytes:
-    return json.dumps(
-        {
-            "kind": envelope.kind,
-            "payload": base64.b64encode(envelope.payload).decode(),
-            "signatures": [base64.b64encode(each).decode() for each in envelope.signatures],
-        },
-        indent=1,
-    ).encode()
-
-
-def _from_json(data: bytes) -> Envelope:
-    value = json.loads(data)
-    return Envelope(
-        value["kind"],
-        base64.b64decode(value["payload"]),
-        tuple(base64.b64decode(each) for each in value["signatures"]),
-    )
