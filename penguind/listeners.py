@@ -53,7 +53,7 @@ class Listener:
     port: int
     gate: Gate
     services: Sequence[Served]
-    client_roots: bytes | None = None
+    client_roots: Callable[[], bytes] | None = None
 
     @property
     def message_limit_bytes(self) -> int:

@@ -163,23 +163,26 @@ def check_dates(pair: KeyPair, now: datetime, *, subject: str) -> None:
 
 
 def server_credentials(
-    source: CertificateSource, client_roots: bytes | None
+    source: CertificateSource, client_roots: Callable[[], bytes] | None
 ) -> grpc.ServerCredentials:
-    """Return one listener's credentials; with roots, a client certificate is required."""
-    handed = source.current()
+    """Return one listener's credentials; with roots, a client certificate is required.
+
+    Both are asked anew at each handshake, so that new ones hold without a restart.
+    """
+    roots_of = client_roots or (lambda: None)
+    handed = source.current(), roots_of()
 
     def fetch() -> Any:
         # None means unchanged; a new configuration makes gRPC forget its session tickets.
         nonlocal handed
-        pair = source.current()
-        if pair is handed:
+        current = source.current(), roots_of()
+        if current[0] is handed[0] and current[1] == handed[1]:
             return None
-        handed = pair
-        return _configuration(pair, client_roots)
+        handed = current
+        return _configuration(*current)
 
-    first = _configuration(handed, client_roots)
     return grpc.dynamic_ssl_server_credentials(
-        first, fetch, require_client_authentication=client_roots is not None
+        _configuration(*handed), fetch, require_client_authentication=client_roots is not None
     )
 
 

@@ -59,7 +59,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         settings.listen.main_port,
         _main_gate(base),
         [*served, *health.services([one.descriptor.full_name for one in served])],
-        base.authority.client_roots,
+        base.authority.current_roots,
     )
     bootstrap = Listener(
         "bootstrap",

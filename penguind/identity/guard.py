@@ -1,6 +1,6 @@
 """Deciding who calls, from the connection alone, anew for each RPC.
 
-In order: TLS 1.3; one client certificate that one of our two authorities signed; its dates by the
+In order: TLS 1.3; one client certificate that one of our authorities signed; its dates by the
 server's clock; exactly one name, of that authority's kind and of our fleet; an active record that
 knows the serial and the key. An open channel and a resumed TLS session outlive an expired or
 revoked certificate, so the handshake's word is not enough.
@@ -50,6 +50,7 @@ class Guard:
         self._identities = identities
         self._clock = clock
         self._parsed: OrderedDict[bytes, _Parsed] = OrderedDict()
+        self._revision = authority.revision
 
     async def authenticate(self, context: Mapping[str, Sequence[bytes]], peer: str) -> Caller:
         """Return the caller that gRPC's authentication context proves.
@@ -78,6 +79,10 @@ class Guard:
     def _parse(self, certificates: Sequence[bytes]) -> _Parsed:
         if len(certificates) != 1:
             raise Unauthenticated("the connection has no client certificate", code="no-certificate")
+        if self._revision != self._authority.revision:
+            # An authority may be retired by now.
+            self._revision = self._authority.revision
+            self._parsed.clear()
         pem = bytes(certificates[0])
         parsed = self._parsed.get(pem)
         if parsed is None:

@@ -55,7 +55,7 @@ class Gatehouse:
         self.now = NOW
         self.records = Records()
         self.device, self.operator = issuer("device"), issuer("operator")
-        self.authority = Authority(FLEET, self.device, self.operator)
+        self.authority = Authority(FLEET, {"device": (self.device,), "operator": (self.operator,)})
         self.guard = Guard(self.authority, self.records, lambda: self.now)
         self.key = certs.generate_key()
         self.spki = certs.key_spki(self.key)
