@@ -11,6 +11,8 @@ from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
 from penguind.store.meta import MetaStore
 from penguind.store.operators import OperatorStore
+from penguind.store.ratchets import RatchetStore
+from penguind.store.role_ranges import RoleRangeStore
 from penguind.store.states import StateStore
 from penguind.store.tokens import TokenStore
 from penguind.store.trail import TrailStore
@@ -30,6 +32,8 @@ class Stores:
     ledger: LedgerStore
     meta: MetaStore
     operators: OperatorStore
+    ratchets: RatchetStore
+    role_ranges: RoleRangeStore
     states: StateStore
     tokens: TokenStore
     trail: TrailStore
@@ -49,6 +53,8 @@ async def open_stores(database: Database, fleet_id: str) -> Stores:
         ledger=LedgerStore(database),
         meta=MetaStore(database),
         operators=OperatorStore(database),
+        ratchets=RatchetStore(database),
+        role_ranges=RoleRangeStore(database),
         states=StateStore(database),
         tokens=TokenStore(database),
         trail=TrailStore(database),

@@ -1,8 +1,10 @@
-"""Facts about the database itself: which fleet it belongs to."""
+"""Facts about the database itself: which fleet it belongs to, and how often it was restored."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from pymongo import ReturnDocument
 
 from penguind.store.translation import translated
 from penguindome.errors import PreconditionFailed
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
 
 @translated
 class MetaStore:
-    """One document that binds the database to a fleet."""
+    """One document that binds the database to a fleet, one that counts its epochs."""
 
     def __init__(self, database: Database) -> None:
         self._meta = database.db["meta"]
 
     async def prepare(self) -> None:
-        """Nothing to index: there is one document."""
+        """Nothing to index: there are few documents."""
 
     async def bind(self, fleet_id: str) -> None:
         """Bind a new database to the fleet, or check that it is bound to it.
@@ -38,3 +40,21 @@ class MetaStore:
                 code="other-fleet",
                 remedy="set server.fleet_id or the database's name to the one that is meant",
             )
+
+    async def epoch(self) -> int:
+        """Return the database's epoch, 0 at first.
+
+        What devices prove by the last thing that they heard here holds within one epoch.
+        """
+        found = await self._meta.find_one({"_id": "epoch"})
+        return 0 if found is None else int(found["number"])
+
+    async def begin_epoch(self) -> int:
+        """Begin an epoch and return it: a restored database has forgotten what devices heard."""
+        found = await self._meta.find_one_and_update(
+            {"_id": "epoch"},
+            {"$inc": {"number": 1}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return int(found["number"])
