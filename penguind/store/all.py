@@ -11,6 +11,7 @@ from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
 from penguind.store.meta import MetaStore
 from penguind.store.operators import OperatorStore
+from penguind.store.parameters import ParameterStore
 from penguind.store.ratchets import RatchetStore
 from penguind.store.role_ranges import RoleRangeStore
 from penguind.store.states import StateStore
@@ -32,6 +33,7 @@ class Stores:
     ledger: LedgerStore
     meta: MetaStore
     operators: OperatorStore
+    parameters: ParameterStore
     ratchets: RatchetStore
     role_ranges: RoleRangeStore
     states: StateStore
@@ -53,6 +55,7 @@ async def open_stores(database: Database, fleet_id: str) -> Stores:
         ledger=LedgerStore(database),
         meta=MetaStore(database),
         operators=OperatorStore(database),
+        parameters=ParameterStore(database),
         ratchets=RatchetStore(database),
         role_ranges=RoleRangeStore(database),
         states=StateStore(database),
