@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from penguinctl.app import App
     from penguindome.v1 import device_pb2
 
-ALL_STATES = ("pending", "active", "revoked")
+ALL_STATES = ("pending", "active", "blocked", "revoked")
 _LISTED = 20
 
 

@@ -38,6 +38,7 @@ class Hello:
     agent_version: str
     device_time: datetime
     spool_depth: int
+    ratchet: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Greeting:
     submit_after_seconds: int
     settings: AgentSettings
     trust_version: int
+    ratchet: bytes
 
 
 class SeenStore(Protocol):
@@ -61,6 +63,18 @@ class SeenStore(Protocol):
         """Record a sign of life of several devices."""
 
 
+class Ratchets(Protocol):
+    """What tells one holder of a device's key from two."""
+
+    async def check_in(
+        self, device_id: str, presented: bytes, address: str, newest: Callable[[], bool]
+    ) -> bytes:
+        """Return the value to hand out, or raise Forbidden: there are two holders."""
+
+    async def confirm(self, device_id: str, value: bytes) -> None:
+        """Note that a value is on the device's disk."""
+
+
 class CheckIns:
     """Opens and closes devices' streams.
 
@@ -69,6 +83,7 @@ class CheckIns:
         admission: when each device shall hand in its backlog.
         states: what devices last reported.
         devices: where last-seen times go.
+        ratchets: tell two holders of one key from one.
         hostname: looks up the hostname of a device that has not checked in here.
         settings: the present wishes of the server.
         trust_version: the newest version of the trust document, 0 if there is none.
@@ -83,6 +98,7 @@ class CheckIns:
         admission: Admission,
         states: StateStore,
         devices: SeenStore,
+        ratchets: Ratchets,
         hostname: Callable[[str], Awaitable[str]],
         settings: Callable[[], AgentSettings],
         trust_version: Callable[[], Awaitable[int]],
@@ -93,6 +109,7 @@ class CheckIns:
         self._admission = admission
         self._states = states
         self._devices = devices
+        self._ratchets = ratchets
         self._look_up = hostname
         self._settings = settings
         self._trust_version = trust_version
@@ -103,12 +120,17 @@ class CheckIns:
         self._left: set[str] = set()
         self._watchers: asyncio.TaskGroup | None = None
 
-    async def greet(self, device_id: str, hello: Hello, peer: str) -> Greeting:
+    async def greet(self, stream: Stream, hello: Hello, peer: str) -> Greeting:
         """Note who came, and return what to tell them.
 
         Raises:
+            Forbidden: two machines use the device's identity.
             Unavailable: the database is away.
         """
+        device_id = stream.device_id
+        ratchet = await self._ratchets.check_in(
+            device_id, hello.ratchet, peer, newest=lambda: not stream.ending
+        )
         now = self._clock()
         hostname = clean_hostname(hello.hostname)
         skew = max(min(hello.device_time - now, _LARGEST_SKEW), -_LARGEST_SKEW)
@@ -130,7 +152,17 @@ class CheckIns:
                 ),
                 settings=self._settings(),
                 trust_version=await self._trust_version(),
+                ratchet=ratchet,
             )
+
+    async def confirm(self, device_id: str, ratchet: bytes) -> None:
+        """Note that a device keeps the value of its last greeting.
+
+        Raises:
+            InvalidInput: it is no such value.
+            Unavailable: the database is away.
+        """
+        await self._ratchets.confirm(device_id, ratchet)
 
     @contextmanager
     def stream(self, device_id: str, ended: asyncio.Event) -> Iterator[Stream]:

@@ -11,6 +11,7 @@ from penguind.identity.guard import Guard
 from penguind.listeners import Listener, make_servers
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
+from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_services import (
     bootstrap_services,
     main_services,
@@ -50,7 +51,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     """
     base = await make_base(settings, database, clock)
     judging = make_judging(base)
-    check_ins = make_check_ins(base)
+    blocking = make_blocking(base, judging)
+    check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging, check_ins)
     served = main_services(base, judging, check_ins, quota)
     main = Listener(
@@ -74,11 +76,13 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         presence=base.presence,
         workers={
             "audit": judging.auditor.run,
+            "blocked devices": blocking.run,
             "check-ins": check_ins.run,
             "checks": lambda: judging.checks.run(judging.auditor.request_full),
             "floods": quota.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
+            "upkeep": base.upkeep.run,
         },
     )
 

@@ -32,6 +32,7 @@ from penguind.store.overview import Overview
 from penguind.store.trail_queries import TrailQueries
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
+from penguind.wiring_identity import make_blocking
 from penguindome.v1 import (
     agent_pb2,
     agent_pb2_grpc,
@@ -65,12 +66,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from penguind.config import AgentsSettings
+    from penguind.identity.clones import Clones
     from penguind.wiring_base import Base, Judging
 
 _SECOND = timedelta(seconds=1)
 
 
-def make_check_ins(base: Base) -> CheckIns:
+def make_check_ins(base: Base, clones: Clones) -> CheckIns:
     """Build what holds devices' streams; its `run` has to run."""
     stores = base.stores
 
@@ -91,6 +93,7 @@ def make_check_ins(base: Base) -> CheckIns:
         admission=Admission(),
         states=stores.states,
         devices=stores.devices,
+        ratchets=clones,
         hostname=hostname,
         settings=lambda: wishes,
         trust_version=trust_version,
@@ -213,6 +216,7 @@ def _device(base: Base, judging: Judging) -> DeviceService:
             stores.issues.delete_of_device,
             # Else the same request could bring a deleted device back.
             stores.tokens.forget_device,
+            stores.ratchets.delete,
         ],
         audit=judging.auditor.request,
         clock=base.clock,
@@ -225,7 +229,11 @@ def _device(base: Base, judging: Judging) -> DeviceService:
         selector=base.selector,
     )
     return DeviceService(
-        directory=directory, custody=custody, presence=base.presence, clock=base.clock
+        directory=directory,
+        custody=custody,
+        blocking=make_blocking(base, judging),
+        presence=base.presence,
+        clock=base.clock,
     )
 
 

@@ -29,6 +29,7 @@ from penguind.domain.token import (
     refused,
     used_up,
 )
+from penguind.identity.blocking import blocked_error
 from penguind.identity.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import PreconditionFailed
@@ -183,6 +184,8 @@ class Enrollment:
             return waiting(device, now)
         if device.state == "revoked":
             return Outcome("rejected", device.device_id)
+        if device.state == "blocked":
+            raise blocked_error(device.blocked_by, device.device_id)
         issued = self._issue(device, now)
         if not await self._devices.add_certificate(
             device.device_id, issued.serial, issued.expires_time, None

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from penguind.caller import Caller
+from penguind.identity.blocking import blocked_error
 from penguindome import certs
 from penguindome.errors import PenguinDomeError, Unauthenticated
 from penguindome.names import Principal, parse_uri
@@ -57,6 +58,7 @@ class Guard:
 
         Raises:
             Unauthenticated: naming the first rule that is broken.
+            Forbidden: the device is blocked.
         """
         if list(context.get("ssl_tls_version", ())) != [b"TLSv1.3"]:
             raise Unauthenticated("only TLS 1.3 is accepted", code="tls-version")
@@ -130,6 +132,8 @@ def _check_record(facts: certs.CertificateFacts, identity: Identity | None) -> I
             code="revoked",
             remedy="ask an operator; a revoked device enrolls anew with a new token",
         )
+    if identity.state == "blocked":
+        raise blocked_error(identity.held_by)
     if identity.state != "active":
         raise Unauthenticated(
             f"the identity is {identity.state}", code=identity.state, remedy=_RENEW

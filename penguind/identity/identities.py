@@ -36,7 +36,8 @@ _SWEEP_SECONDS = 2.0
 class Identity:
     """What the guard compares a certificate with. `pending` is a key not used yet.
 
-    `hostname` is what the device called itself, empty for an operator.
+    `hostname` is what the device called itself, empty for an operator; `held_by` is who blocked
+    it.
     """
 
     state: str
@@ -45,6 +46,7 @@ class Identity:
     pending_spki: bytes | None
     roles: frozenset[str]
     hostname: str = ""
+    held_by: str = ""
 
 
 class Identities:
@@ -114,7 +116,7 @@ class Identities:
                 del self._live[key]
 
     async def run(self) -> None:
-        """End callers that other processes revoked, and those whose certificates ended."""
+        """End callers whom other processes revoked or blocked, or whose certificates ended."""
         self._seen_time = self._clock()
         await keep_on("the watch for revocations", self._sweep, pause_seconds=_SWEEP_SECONDS)
 
@@ -126,7 +128,7 @@ class Identities:
         self._seen_time = now
 
     async def _end_revoked(self, since: datetime) -> None:
-        for device_id in await self._devices.revoked_since(since):
+        for device_id in await self._devices.ended_since(since):
             self.end("device", device_id)
         for name in await self._operators.revoked():
             self.end("operator", name)
@@ -148,6 +150,7 @@ class Identities:
             pending_spki=device.pending_spki,
             roles=frozenset(),
             hostname=device.hostname,
+            held_by=device.blocked_by,
         )
 
     async def _operator(self, name: str) -> Identity | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penguind.domain.enrollment import Outcome, waiting
+from penguind.identity.blocking import blocked_error
 from penguind.identity.possession import not_proven, prover
 from penguindome import certs
 from penguindome.errors import Forbidden
@@ -59,7 +60,7 @@ class Renewal:
         Raises:
             Unauthenticated: nonce or signature is wrong, or there is no such device.
             InvalidInput: the request's key is not acceptable.
-            Forbidden: the device is revoked.
+            Forbidden: the device is revoked or blocked.
         """
         now = self._clock()
         self._nonces.use(nonce, now)
@@ -70,6 +71,8 @@ class Renewal:
         spki = certs.csr_spki(csr)
         if device.state == "revoked":
             raise _revoked(device_id)
+        if device.state == "blocked":
+            raise blocked_error(device.blocked_by, device_id)
         if device.state == "pending" or await self._identities.suspend_dormant(device, now):
             return waiting(device, now)
         return await self._renewed(device, proven, spki, now)

@@ -72,7 +72,7 @@ class AgentService(AgentServiceServicer):
         # The stream is there before the welcome, so that nothing is lost between the two.
         with self._check_ins.stream(who.name, who.ended) as stream:
             address = peer_address(who.peer)
-            greeting = await self._check_ins.greet(who.name, hello, str(address or ""))
+            greeting = await self._check_ins.greet(stream, hello, str(address or ""))
             await context.write(welcome_message(greeting))
             await self._send(stream, context)
 
@@ -97,6 +97,15 @@ class AgentService(AgentServiceServicer):
     ) -> pb.ListVerdictsResponse:
         """Tell a device what is found about it."""
         return verdicts_message(await self._verdicts.of_device(caller().name, self._clock()))
+
+    async def ConfirmCheckIn(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ConfirmCheckInRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.ConfirmCheckInResponse:
+        """Hear that the last welcome's ratchet is on the device's disk."""
+        await self._check_ins.confirm(caller().name, request.ratchet)
+        return pb.ConfirmCheckInResponse()
 
     async def _send(self, stream: Stream, context: Any) -> None:
         """Pass on what comes until the last message.

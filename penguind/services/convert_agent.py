@@ -35,6 +35,7 @@ def hello_from(request: pb.CheckInRequest) -> Hello:
         agent_version=request.agent_version,
         device_time=from_unix_ms(request.device_time_unix_ms),
         spool_depth=request.spool_depth,
+        ratchet=request.ratchet,
     )
 
 
@@ -47,6 +48,7 @@ def welcome_message(greeting: Greeting) -> pb.CheckInResponse:
             submit_after_seconds=greeting.submit_after_seconds,
             settings=_settings(greeting.settings),
             trust_version=greeting.trust_version,
+            ratchet=greeting.ratchet,
         )
     )
 

@@ -43,6 +43,8 @@ def device_message(
         same_hardware=sorted(same_hardware),
         certificate_expires_unix_ms=unix_ms(device.certificate_expires_time),
         clock_skew_ms=device.clock_skew_ms,
+        held_by=device.blocked_by or device.suspended_by,
+        held_reason=device.blocked_reason or device.suspended_reason,
     )
 
 

@@ -17,6 +17,7 @@ from penguindome.v1.device_pb2_grpc import DeviceServiceServicer
 if TYPE_CHECKING:
     from penguind.directory import Directory
     from penguind.domain.device import DeviceState
+    from penguind.identity.blocking import Blocking
     from penguind.identity.custody import Custody
     from penguind.presence import Presence
     from penguindome.times import Clock
@@ -28,10 +29,17 @@ class DeviceService(DeviceServiceServicer):
     """Serves operators."""
 
     def __init__(
-        self, *, directory: Directory, custody: Custody, presence: Presence, clock: Clock
+        self,
+        *,
+        directory: Directory,
+        custody: Custody,
+        blocking: Blocking,
+        presence: Presence,
+        clock: Clock,
     ) -> None:
         self._directory = directory
         self._custody = custody
+        self._blocking = blocking
         self._presence = presence
         self._clock = clock
 
@@ -111,6 +119,23 @@ class DeviceService(DeviceServiceServicer):
         labels = await self._custody.label(request.device_id, request.add, request.remove)
         return pb.LabelDeviceResponse(labels=labels)
 
+    async def BlockDevice(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.BlockDeviceRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.BlockDeviceResponse:
+        """Cut a device off."""
+        blocked = await self._blocking.block(request.device_id, caller().name, request.reason)
+        return pb.BlockDeviceResponse(blocked=blocked)
+
+    async def UnblockDevice(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.UnblockDeviceRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.UnblockDeviceResponse:
+        """Let a blocked device in again."""
+        return pb.UnblockDeviceResponse(unblocked=await self._blocking.unblock(request.device_id))
+
     async def CollectDevice(  # noqa: N802 -- gRPC's
         self,
         request: pb.CollectDeviceRequest,
@@ -132,4 +157,4 @@ def _states(names: Any) -> tuple[DeviceState, ...]:
             subject="states",
             remedy=f"the states are {', '.join(STATES)}",
         )
-    return tuple(names) or ("pending", "active")
+    return tuple(names) or ("pending", "active", "blocked")

@@ -33,6 +33,7 @@ class DeviceStore:
         await self._devices.create_index("hostname")
         await self._devices.create_index([("state", 1), ("hostname", 1), ("_id", 1)])
         await self._devices.create_index("revoked_time", sparse=True)
+        await self._devices.create_index("blocked_time", sparse=True)
         for kind in sorted(HINT_KINDS):
             await self._devices.create_index(f"hints.{kind}", sparse=True)
 
@@ -130,10 +131,35 @@ class DeviceStore:
         )
         return await self.get(device_id)
 
-    async def revoked_since(self, time: datetime) -> list[str]:
-        """Return ids of devices that were revoked at or after a time."""
-        cursor = self._devices.find({"revoked_time": {"$gte": time}}, {"_id": 1})
-        return [found["_id"] async for found in cursor]
+    async def block(self, device_id: str, by: str, reason: str, now: datetime) -> bool:
+        """Cut an active device off until it is unblocked; False if it is not active."""
+        change = {
+            "state": "blocked",
+            "blocked_time": now,
+            "blocked_by": by,
+            "blocked_reason": reason,
+        }
+        result = await self._devices.update_one(
+            {"_id": device_id, "state": "active"}, {"$set": change}
+        )
+        return result.matched_count == 1
+
+    async def unblock(self, device_id: str) -> bool:
+        """Let a blocked device in again; False if it is not blocked."""
+        result = await self._devices.update_one(
+            {"_id": device_id, "state": "blocked"},
+            {
+                "$set": {"state": "active", "blocked_by": "", "blocked_reason": ""},
+                "$unset": {"blocked_time": ""},
+            },
+        )
+        return result.matched_count == 1
+
+    async def ended_since(self, time: datetime) -> list[str]:
+        """Return ids of devices that were revoked or blocked at or after a time."""
+        since = {"$gte": time}
+        query = {"$or": [{"revoked_time": since}, {"blocked_time": since}]}
+        return [found["_id"] async for found in self._devices.find(query, {"_id": 1})]
 
     async def delete(self, device_id: str) -> bool:
         """Remove a revoked device; False if there is none."""

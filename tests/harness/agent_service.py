@@ -48,6 +48,19 @@ class Seen:
         self.noted.append(list(device_ids))
 
 
+class FreeTurns:
+    """Stands for the ratchets: whoever comes is the right one."""
+
+    def __init__(self):
+        self.confirmed = []
+
+    async def check_in(self, device_id, presented, address, newest):
+        return f"{device_id} after {presented.hex()}".encode()
+
+    async def confirm(self, device_id, value):
+        self.confirmed.append((device_id, value))
+
+
 class NoVerdicts:
     async def of_device(self, device_id, now):
         return DeviceVerdicts((), now)
@@ -62,6 +75,7 @@ class Server:
         self.ingest = Ingest(database, self.states, trail, on_changed=lambda _: None)
         self.presence = Presence()
         self.seen = Seen()
+        self.turns = FreeTurns()
         self.identities = Identities(None, None, clock)
         self.looked_up = []
         self.check_ins = CheckIns(
@@ -69,6 +83,7 @@ class Server:
             admission=Admission(),
             states=self.states,
             devices=self.seen,
+            ratchets=self.turns,
             hostname=self._hostname,
             settings=lambda: SETTINGS,
             trust_version=self._trust_version,

@@ -1,0 +1,33 @@
+"""Building what holds identities: who is blocked, who is a clone, who may be an operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penguind.identity.blocking import Blocking
+from penguind.identity.clones import Clones
+from penguind.own_issues import OwnIssues
+
+if TYPE_CHECKING:
+    from penguind.wiring_base import Base, Judging
+
+
+def make_blocking(base: Base, judging: Judging) -> Blocking:
+    """Build what cuts devices off; the `run` of one of them has to run."""
+    stores = base.stores
+    return Blocking(
+        devices=stores.devices,
+        ratchets=stores.ratchets,
+        identities=base.identities,
+        issues=OwnIssues(stores.issues, judging.checks, judging.push),
+        ledger=base.ledger,
+        clock=base.clock,
+    )
+
+
+def make_clones(base: Base, blocking: Blocking) -> Clones:
+    """Build what tells two holders of one key from one."""
+    stores = base.stores
+    return Clones(
+        ratchets=stores.ratchets, devices=stores.devices, meta=stores.meta, blocking=blocking
+    )
