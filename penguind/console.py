@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # A socket whose mongod was killed answers at once that nobody listens.
 _SELECTION_MILLISECONDS = 1500
-_CONSOLE = "console"
+CONSOLE = "console"
 
 
 @asynccontextmanager
@@ -122,7 +122,7 @@ async def revoke_operator(settings: Settings, name: str, clock: Clock) -> None:
     """
     async with console_database(settings) as database:
         stores = await open_stores(database, settings.server.fleet_id)
-        await Ledger(stores.ledger, clock).append(_CONSOLE, "operator.revoke", name, {})
+        await Ledger(stores.ledger, clock).append(CONSOLE, "operator.revoke", name, {})
         await stores.invitations.withdraw(name)
         if not await stores.operators.revoke(name):
             raise NotFound("there is no such operator", subject=name[:64])
@@ -140,7 +140,7 @@ async def make_line(
     """Store an invitation and return its line, which carries anchor and trust hash."""
     ledger = Ledger(stores.ledger, clock)
     invitations = Invitations(stores.invitations, ledger, clock)
-    invitation_id, secret = await invitations.create(name, roles, ttl, _CONSOLE)
+    invitation_id, secret = await invitations.create(name, roles, ttl, CONSOLE)
     trust = Trust(stores.trust, settings.server.fleet_id, clock)
     return encode_invitation(
         Invitation(
@@ -148,9 +148,9 @@ async def make_line(
             fleet=settings.server.fleet_id,
             invitation_id=invitation_id,
             secret=secret,
-            host=settings.server.advertised_host,
-            main_port=settings.listen.advertised_main_port,
-            bootstrap_port=settings.listen.advertised_bootstrap_port,
+            host=settings.advertised.host,
+            main_port=settings.advertised.main_port,
+            bootstrap_port=settings.advertised.bootstrap_port,
             operator_name=name,
             trust_hash=await trust.hash(),
         )

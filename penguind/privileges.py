@@ -6,7 +6,8 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from penguind.identity.authority import anchor_key, authority_dir, key_files
+from penguind.identity.authority import anchor_key, key_files
+from penguind.identity.authority_files import authority_dir
 from penguindome.durable import check_private
 from penguindome.errors import NotFound, PreconditionFailed
 
@@ -92,7 +93,8 @@ def check_files(settings: Settings) -> None:
         check_private(path, owner_uid=uid, max_mode=_KEY_MODE, directory=False)
     if anchor_key(state_dir).exists():
         check_private(anchor_key(state_dir), owner_uid=uid, max_mode=_KEY_MODE, directory=False)
-    check_secret(settings.listen.key)
+    for listener in settings.listeners:
+        check_secret(listener.key)
     if settings.database.password_file is not None:
         check_secret(settings.database.password_file)
     if settings.has_secret():

@@ -49,6 +49,7 @@ class CertificateSource:
         key: its key's file.
         clock: tells whether the chain is valid.
         accept: raises PreconditionFailed for files that devices would not accept.
+        user: who shows the certificate, as messages name it.
 
     Raises:
         PreconditionFailed: when the first reading is not usable.
@@ -60,10 +61,12 @@ class CertificateSource:
         key: Path,
         clock: Clock,
         accept: Callable[[], None] = lambda: None,
+        user: str = "the server",
     ) -> None:
         self._paths = (certificate, key)
         self._clock = clock
         self._accept = accept
+        self._user = user
         self._lock = threading.Lock()
         self._stamp = self._read_stamp()
         self._problem = ""
@@ -84,9 +87,9 @@ class CertificateSource:
         found = [self._problem] if self._problem else []
         left = pair.not_after - self._clock()
         if left < timedelta():
-            found.append(f"The server's certificate ended on {pair.not_after:%Y-%m-%d}.")
+            found.append(f"The certificate of {self._user} ended on {pair.not_after:%Y-%m-%d}.")
         elif left < _WARN_BEFORE:
-            found.append(f"The server's certificate ends on {pair.not_after:%Y-%m-%d}.")
+            found.append(f"The certificate of {self._user} ends on {pair.not_after:%Y-%m-%d}.")
         return found
 
     def _refresh(self) -> None:
@@ -98,13 +101,14 @@ class CertificateSource:
             self._current = self._load()
         except (PenguinDomeError, OSError) as error:
             text = error.text() if isinstance(error, PenguinDomeError) else str(error)
-            problem = f"A new server certificate is not used: {text}."
+            problem = f"A new certificate of {self._user} is not used: {text}."
             if problem != self._problem:
                 log.exception("{}", problem)
             self._problem = problem
         else:
             self._problem = ""
-            log.info("A new server certificate is in use until {}", self._current.not_after)
+            until = self._current.not_after
+            log.info("A new certificate of {} is in use until {}", self._user, until)
 
     def _read_stamp(self) -> _Stamp:
         facts = [path.stat() for path in self._paths if _there(path)]
@@ -169,7 +173,10 @@ def server_credentials(
 
     Both are asked anew at each handshake, so that new ones hold without a restart.
     """
-    roots_of = client_roots or (lambda: None)
+
+    def roots_of() -> bytes | None:
+        return client_roots() if client_roots is not None else None
+
     handed = source.current(), roots_of()
 
     def fetch() -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penguind.gate import Gate, certified, throttled
 from penguind.health import Health
 from penguind.identity.guard import Guard
-from penguind.listeners import Listener, make_servers
+from penguind.listeners import Listener, Served, make_servers
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_identity import make_blocking, make_clones
@@ -55,23 +55,9 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging, check_ins)
     served = main_services(base, judging, check_ins, quota)
-    main = Listener(
-        "main",
-        settings.listen.address,
-        settings.listen.main_port,
-        _main_gate(base),
-        [*served, *health.services([one.descriptor.full_name for one in served])],
-        base.authority.current_roots,
-    )
-    bootstrap = Listener(
-        "bootstrap",
-        settings.listen.address,
-        settings.listen.bootstrap_port,
-        _bootstrap_gate(base),
-        bootstrap_services(base),
-    )
+    listeners = _listeners(base, [*served, *health.services(_names(served))])
     return Application(
-        servers=make_servers([main, bootstrap], base.certificate),
+        servers=make_servers(listeners, base.certificates),
         health=health,
         presence=base.presence,
         workers={
@@ -87,12 +73,28 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     )
 
 
-def _main_gate(base: Base) -> Gate:
+def _listeners(base: Base, main: Sequence[Served]) -> list[Listener]:
+    """Return every listener; those of a kind share what stands behind their gates."""
     guard = Guard(base.authority, base.identities, base.clock)
-    return Gate("main", certified(guard), identities=base.identities, ledger=base.ledger)
-
-
-def _bootstrap_gate(base: Base) -> Gate:
     throttle = Throttle(base.settings.limits.enroll_per_minute)
-    authenticate = throttled(throttle, base.clock)
-    return Gate("bootstrap", authenticate, identities=base.identities, ledger=base.ledger)
+    authenticate = {"main": certified(guard), "bootstrap": throttled(throttle, base.clock)}
+    services = {"main": main, "bootstrap": bootstrap_services(base)}
+    return [
+        Listener(
+            one,
+            Gate(
+                one.kind,
+                authenticate[one.kind],
+                name=one.name,
+                identities=base.identities,
+                ledger=base.ledger,
+            ),
+            services[one.kind],
+            base.authority.current_roots if one.kind == "main" else None,
+        )
+        for one in base.settings.listeners
+    ]
+
+
+def _names(services: Sequence[Served]) -> list[str]:
+    return [one.descriptor.full_name for one in services]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguind.audit import Auditor
-from penguind.chain import certificate_source
+from penguind.chain import certificate_sources
 from penguind.check_loader import CheckLoader
-from penguind.domain.advertised import Advertised
 from penguind.identity.authority import load_authority
 from penguind.identity.identities import Identities
 from penguind.identity.nonces import Nonces
 from penguind.identity.trust import Trust
+from penguind.identity.upkeep import Upkeep
 from penguind.ingest import Ingest
 from penguind.ledger import Ledger
 from penguind.presence import Presence, TrustChanged, VerdictsChanged
@@ -23,9 +23,10 @@ from penguind.store.check_queries import CheckQueries
 from penguind.store.overview import server_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from penguind.config import Settings
+    from penguind.domain.advertised import Advertised
     from penguind.identity.authority import Authority
     from penguind.store.all import Stores
     from penguind.store.database import Database
@@ -46,20 +47,22 @@ class Base:
     ledger: Ledger
     presence: Presence
     trust: Trust
+    upkeep: Upkeep
     problems: Problems
-    certificate: CertificateSource
+    certificates: Mapping[str, CertificateSource]
     nonces: Nonces
     database_name: str
 
     @property
     def advertised(self) -> Advertised:
         """Return what others are told to dial."""
-        listen = self.settings.listen
-        return Advertised(
-            self.settings.server.advertised_host,
-            listen.advertised_main_port,
-            listen.advertised_bootstrap_port,
-        )
+        return self.settings.advertised
+
+    @property
+    def certificate(self) -> CertificateSource:
+        """Return the certificate of the first main listener."""
+        first = next(one for one in self.settings.listeners if one.kind == "main")
+        return self.certificates[first.name]
 
     @property
     def selector(self) -> DeviceSelector:
@@ -92,11 +95,16 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
         presence.push_all(TrustChanged(version))
 
     authority = load_authority(settings.server.state_dir, fleet)
-    certificate = certificate_source(settings, clock)
-    problems.add(certificate.problems)
+    certificates = certificate_sources(settings, clock)
+    for source in dict.fromkeys(certificates.values()):
+        problems.add(source.problems)
     problems.add(lambda: authority.problems(clock()))
     trust = Trust(stores.trust, fleet, clock, [announce])
     problems.add(lambda: trust.problems(clock()))
+    ledger = Ledger(stores.ledger, clock)
+    files = [(one.certificate, one.key) for one in settings.listeners]
+    upkeep = Upkeep(settings.server.state_dir, files, authority, ledger, clock)
+    problems.add(upkeep.problems)
     return Base(
         settings=settings,
         database=database,
@@ -104,11 +112,12 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
         clock=clock,
         authority=authority,
         identities=Identities(stores.devices, stores.operators, clock),
-        ledger=Ledger(stores.ledger, clock),
+        ledger=ledger,
         presence=presence,
         trust=trust,
+        upkeep=upkeep,
         problems=problems,
-        certificate=certificate,
+        certificates=certificates,
         nonces=Nonces(),
         database_name=await _database_name(settings, database),
     )

@@ -111,7 +111,7 @@ class Authority:
             except PenguinDomeError as error:
                 problem = f"The authorities cannot be read anew: {error.text()}."
                 if problem != self._problem:
-                    log.error("{}", problem)
+                    log.exception("{}", problem)
                 self._problem = problem
                 return
             self._problem = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penguind.identity.authority import authority_dir
+from penguind.identity.authority_files import authority_dir
 from penguind.store.database import open_database
 from penguindome.errors import PreconditionFailed
 

@@ -7,7 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penguind.chain import verify_chain
-from penguind.identity.authority import BACKDATE, authority_dir
+from penguind.identity.authority import LIFETIMES
+from penguind.identity.authority_files import authority_dir, generations, newest, stem
+from penguind.identity.rotation import KEY_MODE, authority_name, self_signed
+from penguind.identity.server_certificate import is_address, read_anchor_key, server_chain
 from penguind.tls import check_dates, checked
 from penguindome import certs
 from penguindome.durable import make_private_dir, raise_for, read_file, write_file
@@ -18,14 +21,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from penguind.identity.authority_files import AuthorityKind
+
     Say = Callable[[str], None]
 
-ANCHOR_LIFETIME = timedelta(days=3652)
-CA_LIFETIME = timedelta(days=730)
-# Browsers and Apple's TLS refuse more; https://support.apple.com/102028.
-SERVER_LIFETIME = timedelta(days=397)
 _RENEW_BEFORE = timedelta(days=60)
-_KEY_MODE = 0o400
 _END = b"-----END CERTIFICATE-----"
 
 
@@ -35,75 +35,29 @@ def make_authorities(state_dir: Path, fleet: str, now: datetime, say: Say) -> No
     One that ends soon gets a new certificate for the same key, so that all certificates that it
     issued stay good.
     """
-    folder = authority_dir(state_dir)
-    make_private_dir(folder)
-    for kind in ("device", "operator"):
-        name = f"PenguinDome {kind} authority {fleet[:8]}"
-        _make_authority(
-            folder,
-            f"{kind}-ca",
-            name=name,
-            now=now,
-            lifetime=CA_LIFETIME,
-            path_length=0,
-            say=say,
-        )
+    make_private_dir(authority_dir(state_dir))
+    for kind in LIFETIMES:
+        _make_authority(state_dir, kind, fleet, now, say)
 
 
 def make_server_certificate(
     state_dir: Path, fleet: str, names: Sequence[str], now: datetime, say: Say
 ) -> None:
     """Make the anchor and the server's certificate unless good ones exist."""
-    folder = authority_dir(state_dir)
-    make_private_dir(folder)
-    anchor_name = f"PenguinDome server anchor {fleet[:8]}"
-    _make_authority(
-        folder,
-        "anchor",
-        name=anchor_name,
-        now=now,
-        lifetime=ANCHOR_LIFETIME,
-        path_length=None,
-        say=say,
-    )
+    make_private_dir(authority_dir(state_dir))
+    _make_authority(state_dir, "anchor", fleet, now, say)
     tls = state_dir / "tls"
     make_private_dir(tls)
     certificate, key = tls / "server.pem", tls / "server-key.pem"
-    anchor = read_file(folder / "anchor.pem")
+    anchor = newest(state_dir, "anchor").certificate
     if certificate.exists() and key.exists() and _good(certificate, key, anchor, names, now):
         say(f"The server's certificate is kept: {certificate}")
         return
-    key_pem, pem = _issue(folder, anchor, names, now)
-    write_file(key, key_pem, 0o600)
-    write_file(certificate, pem, 0o644)
-    say(f"The server's certificate for {', '.join(names)} is new: {certificate}")
-
-
-def _issue(folder: Path, anchor: bytes, names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
-    """Return a fresh key and its certificate by the anchor.
-
-    Raises:
-        PreconditionFailed: the anchor's key is elsewhere.
-    """
-    path = folder / "anchor-key.pem"
-    if not path.exists():
-        raise PreconditionFailed(
-            "a new server certificate is needed, and the anchor's key is not on this machine",
-            code="anchor-key-missing",
-            subject=str(path),
-            remedy="bring the key back for as long as set-up runs",
-        )
     key_pem = certs.generate_key()
-    return key_pem, certs.issue(
-        authority_pem=anchor,
-        authority_key_pem=read_file(path),
-        spki=certs.key_spki(key_pem),
-        dns_names=[name for name in names if not is_address(name)],
-        ip_addresses=[name for name in names if is_address(name)],
-        client=False,
-        not_before=now - BACKDATE,
-        not_after=now + SERVER_LIFETIME,
-    )
+    chain = server_chain(state_dir, key_pem, names, now, read_anchor_key(state_dir))
+    write_file(key, key_pem, 0o600)
+    write_file(certificate, chain, 0o644)
+    say(f"The server's certificate for {', '.join(names)} is new: {certificate}")
 
 
 def adopt_certificate(
@@ -153,44 +107,26 @@ def _read(path: Path) -> bytes:
         raise_for(error, path)
 
 
-def is_address(name: str) -> bool:
-    """Tell whether a name is an IP address."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _make_authority(
-    folder: Path,
-    stem: str,
-    *,
-    name: str,
-    now: datetime,
-    lifetime: timedelta,
-    path_length: int | None,
-    say: Say,
+    state_dir: Path, kind: AuthorityKind, fleet: str, now: datetime, say: Say
 ) -> None:
-    certificate, key = folder / f"{stem}.pem", folder / f"{stem}-key.pem"
-    if certificate.exists():
-        _check_key(key, optional=path_length is None)
+    """Make the first of a kind, or renew the newest; what was interrupted goes on."""
+    folder = authority_dir(state_dir)
+    newest_one = next(iter(generations(state_dir, kind)), None)
+    number = newest_one.number if newest_one else 1
+    certificate = folder / f"{stem(kind, number)}.pem"
+    key = folder / f"{stem(kind, number)}-key.pem"
+    if newest_one is not None:
+        _check_key(key, optional=kind == "anchor")
         # The anchor stands in tokens and on devices, byte for byte.
-        if path_length is None or _lasting(certificate, now):
+        if kind == "anchor" or _lasting(certificate, now):
             say(f"Kept: {certificate}")
             return
     # One that was interrupted leaves a key: it is used, since no key is ever overwritten.
     key_pem = read_file(key) if key.exists() else certs.generate_key()
-    pem = certs.make_authority(
-        name,
-        key_pem=key_pem,
-        now=now - BACKDATE,
-        lifetime=lifetime,
-        path_length=path_length,
-        client_auth_only=path_length is not None,
-    )
+    pem = self_signed(kind, authority_name(kind, fleet, number), key_pem, now)
     if not key.exists():
-        write_file(key, key_pem, _KEY_MODE)
+        write_file(key, key_pem, KEY_MODE)
     write_file(certificate, pem, 0o644)
     say(f"Made: {certificate}")
 

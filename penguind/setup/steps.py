@@ -12,13 +12,13 @@ from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import console_database, make_line
 from penguind.identity.invitations import DEFAULT_TTL, check_operator
+from penguind.identity.server_certificate import is_address
 from penguind.privileges import check_files, drop, service_user
 from penguind.setup.checks import check_unclaimed
 from penguind.setup.file import write_settings
 from penguind.setup.keys import (
     adopt_certificate,
     check_own,
-    is_address,
     make_authorities,
     make_server_certificate,
 )
@@ -105,8 +105,9 @@ def become_service(settings: Settings) -> None:
     """
     drop(settings.server.user)
     check_files(settings)
-    for path in (settings.listen.certificate, settings.listen.key):
-        read_file(path.resolve())
+    for listener in settings.listeners:
+        for path in (listener.certificate, listener.key):
+            read_file(path.resolve())
 
 
 def _check_new(path: Path, answers: Answers, now: datetime) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPTED_KEYS",
     "CertificateFacts",
+    "cross_sign",
     "csr_spki",
     "der_to_pem",
     "fingerprint",
@@ -145,6 +146,31 @@ def make_authority(
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = builder.add_extension(usage, critical=False)
     return builder.sign(key, _SHA256).public_bytes(_PEM)
+
+
+def cross_sign(
+    certificate_pem: bytes,
+    *,
+    authority_pem: bytes,
+    authority_key_pem: bytes,
+    not_before: datetime,
+    not_after: datetime,
+) -> bytes:
+    """Return an authority's name and key in a certificate by another authority, PEM.
+
+    Whoever knows only the other one can believe the first by it. Source: RFC 5280 §3.2.
+    """
+    certificate, authority = _read(certificate_pem), _read(authority_pem)
+    subject_key = load_public(certificate.public_key().public_bytes(_DER, _SPKI))
+    issuer_key = load_private(authority_key_pem)
+    builder = _builder(certificate.subject, authority.subject, subject_key, not_before, not_after)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=True, path_length=None), True),
+        (_usage(authority=True), True),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(issuer_key, _SHA256).public_bytes(_PEM)
 
 
 def issue(
