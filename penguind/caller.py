@@ -20,7 +20,7 @@ class Caller:
     """The authenticated caller of one RPC.
 
     `name` is the device id, the operator's name, or an applicant's address. `peer` is gRPC's peer
-    text. `ended` is set when the caller's identity ends; a stream waits on it beside its next
+    text, `listener` the name of the listener that was dialled. `ended` is set when the caller's identity ends; a stream waits on it beside its next
     message and then aborts its context. Trust: nothing here comes from a message's fields.
     """
 
@@ -31,6 +31,7 @@ class Caller:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     serial: str = ""
     expires_time: datetime | None = None
+    listener: str = ""
 
     @property
     def actor(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penguind import privileges
-from penguind.chain import certificate_source
+from penguind.chain import certificate_sources
 from penguind.check_loader import CheckLoader
 from penguind.config import load_settings
 from penguind.identity.authority import load_anchor, load_authority
@@ -42,7 +42,7 @@ def check_config(config: Path) -> None:
     settings = load_settings(config)
     privileges.drop(settings.server.user)
     _check(settings)
-    certificate_source(settings, utc_now)
+    certificate_sources(settings, utc_now)
     loader = CheckLoader(settings.checks_directory)
     loader.refresh()
     for problem in loader.current.problems:

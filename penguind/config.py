@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from penguindome.errors import InvalidInput, NotFound
+from penguind.config_listeners import (
+    ListenerSettings,
+    ListenSettings,
+    advertised,
+    read_listen,
+    read_listeners,
+)
+from penguindome.errors import NotFound
 from penguindome.logs import LogSettings
 from penguindome.settings import Section, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from penguind.domain.advertised import Advertised
 
 DEFAULT_PATH = Path("/etc/penguind/penguind.toml")
 DEFAULT_STATE_DIR = Path("/var/lib/penguind")
@@ -28,19 +37,6 @@ class ServerSettings:
     state_dir: Path
     user: str
     advertised_host: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListenSettings:
-    """Where the server listens, and what it tells others to dial."""
-
-    address: str
-    main_port: int
-    bootstrap_port: int
-    advertised_main_port: int
-    advertised_bootstrap_port: int
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +82,18 @@ class Settings:
     path: Path
     server: ServerSettings
     listen: ListenSettings
+    listeners: tuple[ListenerSettings, ...]
     database: DatabaseSettings
     audit_interval: timedelta
     agents: AgentsSettings
     checks_directory: Path
     limits: LimitSettings
     logging: LogSettings
+
+    @property
+    def advertised(self) -> Advertised:
+        """Return what others are told to dial."""
+        return advertised(self.listeners)
 
     def has_secret(self) -> bool:
         """Tell whether the file itself holds a password, in the database's address."""
@@ -116,10 +118,14 @@ def load_settings(path: Path) -> Settings:
             remedy="run penguind setup first, or name the file with --config",
         ) from None
     server = _server(root.section("server"))
+    listen = read_listen(root.section("listen"), server.state_dir)
     settings = Settings(
         path=path,
         server=server,
-        listen=_listen(root.section("listen"), server.state_dir),
+        listen=listen,
+        listeners=read_listeners(
+            root.section("listeners"), root.table("listeners"), listen, server.advertised_host
+        ),
         database=_database(root.section("database")),
         audit_interval=_minutes(root.section("audit"), "interval_minutes", 60, maximum=10_080),
         agents=_agents(root.section("agents")),
@@ -138,40 +144,6 @@ def _server(section: Section) -> ServerSettings:
         user=section.text("user", default="penguind"),
         advertised_host=section.text("advertised_host", default=""),
     )
-
-
-def _listen(section: Section, state_dir: Path) -> ListenSettings:
-    main = section.integer("main_port", default=7443, minimum=1, maximum=_MAX_PORT)
-    boot = section.integer("bootstrap_port", default=7444, minimum=1, maximum=_MAX_PORT)
-    if main == boot:
-        raise InvalidInput(
-            f"main_port and bootstrap_port are both {main}",
-            subject="listen",
-            remedy="give the two listeners different ports",
-        )
-    certificate = section.text("certificate", default="")
-    key = section.text("key", default="")
-    if bool(certificate) != bool(key):
-        raise InvalidInput(
-            "certificate and key go together",
-            subject="listen",
-            remedy="set both to use your own, or neither for penguind's",
-        )
-    tls = state_dir / "tls"
-    return ListenSettings(
-        address=section.text("address", default="0.0.0.0"),  # noqa: S104 -- devices dial in
-        main_port=main,
-        bootstrap_port=boot,
-        advertised_main_port=_advertised_port(section, "main", main),
-        advertised_bootstrap_port=_advertised_port(section, "bootstrap", boot),
-        certificate=Path(certificate) if certificate else tls / "server.pem",
-        key=Path(key) if key else tls / "server-key.pem",
-    )
-
-
-def _advertised_port(section: Section, name: str, bound: int) -> int:
-    port = section.integer(f"advertised_{name}_port", default=0, minimum=0, maximum=_MAX_PORT)
-    return port or bound
 
 
 def _database(section: Section) -> DatabaseSettings:

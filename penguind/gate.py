@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import inspect
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -50,18 +51,25 @@ _BYTES_KEPT = 32
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
     """What stands before each method of one listener.
 
-    `authenticate` returns the caller of a context or raises.
+    Args:
+        kind: main or bootstrap.
+        authenticate: returns the caller of a context or raises.
+        name: the listener's, where there are several of the kind.
+        identities: tell when a caller's identity ends.
+        ledger: where acts are written.
     """
 
     def __init__(
         self,
-        listener: str,
+        kind: str,
         authenticate: Callable[[Any], Awaitable[Caller]],
         *,
+        name: str = "",
         identities: Identities,
         ledger: Ledger,
     ) -> None:
-        self._listener = listener
+        self._kind = kind
+        self._name = name or kind
         self._authenticate = authenticate
         self._identities = identities
         self._ledger = ledger
@@ -94,8 +102,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         return guarded
 
     async def _handle(self, method: str, inner: Any, request: Any, context: Any) -> Any:
-        who = await self._authenticate(context)
-        row = permit(method, kind=who.kind, roles=who.roles, listener=self._listener)
+        who = replace(await self._authenticate(context), listener=self._name)
+        row = permit(method, kind=who.kind, roles=who.roles, listener=self._kind)
         enter(who)
         with self._identities.living(who):
             if not row.action:

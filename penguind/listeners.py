@@ -1,4 +1,4 @@
-"""The two listeners: main for callers with a certificate, bootstrap for those without."""
+"""The listeners: main ones for callers with a certificate, bootstrap ones for those without."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from penguind.access import check_table
+from penguind.config_listeners import KINDS
 from penguind.tls import CertificateSource, server_credentials
 from penguindome.channels import (
     BOOTSTRAP_LIMIT_BYTES,
@@ -20,8 +21,9 @@ from penguindome.channels import (
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from penguind.config_listeners import ListenerSettings
     from penguind.gate import Gate
 
 # Above these gRPC drops new calls at random; a fleet that comes back at once is no attack.
@@ -48,9 +50,7 @@ class Served:
 class Listener:
     """What one port serves, and to whom; roots make a client certificate required."""
 
-    name: str
-    address: str
-    port: int
+    settings: ListenerSettings
     gate: Gate
     services: Sequence[Served]
     client_roots: Callable[[], bytes] | None = None
@@ -62,15 +62,19 @@ class Listener:
 
 
 def make_servers(
-    listeners: Sequence[Listener], certificate: CertificateSource
+    listeners: Sequence[Listener], certificates: Mapping[str, CertificateSource]
 ) -> list[grpc.aio.Server]:
     """Return a bound, not yet started server for each listener.
+
+    Args:
+        listeners: at least one of each kind.
+        certificates: by listener name.
 
     Raises:
         PreconditionFailed: a method without a row, or a port that is taken.
     """
-    check_table({listener.name: _methods(listener.services) for listener in listeners})
-    return [_make(listener, certificate) for listener in listeners]
+    check_table({str(one.settings.kind): _methods(one.services) for one in listeners})
+    return [_make(one, certificates[one.settings.name]) for one in listeners]
 
 
 def _make(listener: Listener, certificate: CertificateSource) -> grpc.aio.Server:
@@ -86,43 +90,55 @@ def _make(listener: Listener, certificate: CertificateSource) -> grpc.aio.Server
     for service in listener.services:
         service.add(server)
     credentials = server_credentials(certificate, listener.client_roots)
-    check_port(listener.address, listener.port)
+    check_port(listener.settings)
+    where = target(listener.settings.address, listener.settings.port)
     try:
-        bound = server.add_secure_port(target(listener.address, listener.port), credentials)
+        bound = server.add_secure_port(where, credentials)
     except RuntimeError as error:
-        raise _not_bound(listener.address, listener.port, str(error)) from error
+        raise _not_bound(listener.settings, str(error)) from error
     if bound == 0:
-        raise _not_bound(listener.address, listener.port, "the address cannot be used")
+        raise _not_bound(listener.settings, "the address cannot be used")
     return server
 
 
-def check_port(address: str, port: int) -> None:
+def check_port(listener: ListenerSettings) -> None:
     """Check that an address and port can be bound, for a better reason than gRPC's.
 
     Raises:
         PreconditionFailed: with the system's reason.
     """
     try:
-        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.getaddrinfo(
+            listener.address.strip("[]"), listener.port, type=socket.SOCK_STREAM
+        )
+        family, _, _, _, address = found[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
+            probe.bind(address)
     except OSError as error:
-        raise _not_bound(address, port, error.strerror or str(error), error.errno) from error
+        raise _not_bound(listener, error.strerror or str(error), error.errno) from error
 
 
-def _not_bound(address: str, port: int, reason: str, number: int | None = 0) -> PreconditionFailed:
+def _not_bound(
+    listener: ListenerSettings, reason: str, number: int | None = 0
+) -> PreconditionFailed:
+    name = listener.name
+    first = name in KINDS
+    port = f"listen.{name}_port" if first else f"listeners.{name}.port"
+    address = "listen.address" if first else f"listeners.{name}.address"
     remedies = {
         errno.EADDRINUSE: "another program uses it (ss -ltnp says which); stop it, or set another "
-        "port in [listen]",
-        errno.EACCES: "ports below 1024 need root; set a higher one in [listen]",
-        errno.EADDRNOTAVAIL: "the address is not one of this machine's; correct listen.address",
+        f"port: {port}",
+        errno.EACCES: f"ports below 1024 are root's: set {port} to a higher one, and let a proxy "
+        "or redirect lead there from the advertised port; or lower the system's limit: "
+        f"sysctl net.ipv4.ip_unprivileged_port_start={listener.port}",
+        errno.EADDRNOTAVAIL: f"the address is not one of this machine's; correct {address}",
     }
     return PreconditionFailed(
-        f"cannot listen: {reason}",
+        f"the listener {name} cannot listen: {reason}",
         code="not-bound",
-        subject=f"{address}:{port}",
-        remedy=remedies.get(number or 0, "correct address and ports in [listen]"),
+        subject=target(listener.address, listener.port),
+        remedy=remedies.get(number or 0, f"correct {address} and {port}"),
     )
 
 

@@ -13,6 +13,7 @@ from penguind.notify import notify, watchdog_seconds
 from penguind.store.database import open_database
 from penguind.wiring import build
 from penguind.workers import end_all
+from penguindome.channels import target
 from penguindome.errors import PenguinDomeError
 from penguindome.logs import logger
 
@@ -91,13 +92,10 @@ async def _start(application: Application, settings: Settings) -> None:
         await server.start()
     await application.health.start()
     notify("READY=1")
-    log.info(
-        "Serving {} on {}, ports {} (main) and {} (bootstrap)",
-        settings.server.fleet_id,
-        settings.listen.address,
-        settings.listen.main_port,
-        settings.listen.bootstrap_port,
-    )
+    log.info("Serving {}", settings.server.fleet_id)
+    for one in settings.listeners:
+        kind = f"{one.kind}, deprecated" if one.deprecated else one.kind
+        log.info("Listener {} ({}) on {}", one.name, kind, target(one.address, one.port))
 
 
 async def _say_goodbye(application: Application) -> None:

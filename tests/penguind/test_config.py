@@ -62,7 +62,7 @@ def test_everything_that_is_set_is_read(tmp_path):
     [
         ("[server]\nfleetid = 'x'", "fleetid"),
         ("[listen]\nmain_port = 0", "main_port"),
-        ("[listen]\nmain_port = 7444", "bootstrap_port"),
+        ("[listen]\nmain_port = 7444", "main and bootstrap both use port 7444"),
         ("[listen]\ncertificate = '/c'", "key"),
         ("[audit]\ninterval_minutes = 0", "interval_minutes"),
         ("[agents]\ncollect_interval_minutes = 0", "collect_interval_minutes"),
