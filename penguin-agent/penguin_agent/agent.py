@@ -88,6 +88,7 @@ class Agent:
     ) -> None:
         self.base = base
         self.identity = identity
+        self._failpoint = failpoint
         settings = base.settings
         state_dir = settings.paths.state_dir
         self.boot_id = boot_id()
@@ -198,13 +199,28 @@ class Agent:
         }
 
     async def _welcomed(self, welcome: Welcomed) -> None:
-        self._ratchet.write(welcome.ratchet)
+        await self._keep(welcome.ratchet)
         self._tune(welcome.wishes)
         self.submitter.wait(welcome.submit_after)
         document = self.base.trust.newest()
         if document is None or welcome.trust_version > document.version:
             await self._fetch_trust(welcome.trust_version)
         await self.fetch_verdicts()
+
+    async def _keep(self, ratchet: bytes) -> None:
+        """Keep what proves at the next check-in that we were here, then say that we do."""
+        self._failpoint("ratchet.received")
+        kept = self._ratchet.write(ratchet)
+        self._failpoint("ratchet.written")
+        connection = self.link.connection
+        if not kept or connection is None:
+            return
+        try:
+            await connection.confirm(ratchet)
+        except PenguinDomeError as error:
+            # The server takes the next check-in for a confirmation.
+            log.info("The check-in is not confirmed: {}", error)
+        self._failpoint("ratchet.confirmed")
 
     async def _fetch_trust(self, version: int) -> None:
         try:

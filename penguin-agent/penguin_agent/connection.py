@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SUBMIT_SECONDS = 60.0
 CALL_SECONDS = 30.0
-CAPABILITIES = ("report-1",)
+CAPABILITIES = ("report-1", "ratchet-1")
 QUEUE_LENGTH = 64
 SECONDS_LIMIT = 7 * 24 * 3600
 
@@ -179,6 +179,11 @@ class Connection:
         answer = await self._unary(self._stub.ListVerdicts, request, CALL_SECONDS)
         verdicts = tuple(_verdict(each) for each in answer.verdicts)
         return verdicts, from_unix_ms(answer.audited_unix_ms)
+
+    async def confirm(self, ratchet: bytes) -> None:
+        """Say that the last welcome's value is on the disk."""
+        request = agent_pb2.ConfirmCheckInRequest(ratchet=ratchet)
+        await self._unary(self._stub.ConfirmCheckIn, request, CALL_SECONDS)
 
     def hang_up(self) -> None:
         """Have the session end; hints that still wait are dropped, the next welcome renews them."""

@@ -71,6 +71,8 @@ class Device:
     model: ModelServer = field(default_factory=ModelServer)
     streams: list = field(default_factory=list)
     checkins: list = field(default_factory=list)
+    handed_out: list = field(default_factory=list)
+    confirmed: list = field(default_factory=list)
     state: str = "active"
     approval: object = None
 
@@ -87,6 +89,7 @@ class Mischief:
     need_full: int = 0
     refusals: list = field(default_factory=list)
     refuse_renewal: object = None
+    old: bool = False
     time_offset: timedelta = timedelta()
     chain: list | None = None
 

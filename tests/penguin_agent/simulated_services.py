@@ -8,7 +8,13 @@ import secrets
 from penguindome import certs, keys
 from penguindome.csr import csr_spki
 from penguindome.error_wire import to_status
-from penguindome.errors import Forbidden, PenguinDomeError, Unauthenticated, Unavailable
+from penguindome.errors import (
+    Forbidden,
+    NotSupported,
+    PenguinDomeError,
+    Unauthenticated,
+    Unavailable,
+)
 from penguindome.names import parse_uri
 from penguindome.possession import enroll_bytes, poll_bytes, renew_bytes
 from penguindome.report_wire import report_from_message
@@ -122,19 +128,26 @@ class AgentService(AgentServiceServicer):
         stream: queue.Queue = queue.Queue()
         device.streams.append(stream)
         device.checkins.append(request)
+        device.handed_out.append(secrets.token_bytes(16))
         context.add_callback(lambda: stream.put(None))
         yield agent_pb2.CheckInResponse(
             welcome=agent_pb2.Welcome(
                 server_time_unix_ms=to_unix_ms(self.simulator.now()),
                 state_hash=device.model.hash(),
                 trust_version=len(self.simulator.chain),
-                ratchet=secrets.token_bytes(16),
+                ratchet=device.handed_out[-1],
             )
         )
         while (message := stream.get(timeout=600)) is not None:
             if isinstance(message, PenguinDomeError):
                 refuse(context, message)
             yield agent_pb2.CheckInResponse(**message)
+
+    def ConfirmCheckIn(self, request, context):  # noqa: N802
+        self._device(context).confirmed.append(request.ratchet)
+        if self.simulator.mischief.old:
+            refuse(context, NotSupported("an old server"))
+        return agent_pb2.ConfirmCheckInResponse()
 
     def SubmitReport(self, request, context):  # noqa: N802
         device, mischief = self._device(context), self.simulator.mischief

@@ -25,6 +25,7 @@ RENEW = (
     "identity.certificate-renamed",
 )
 SPOOL = ("spool.written", "spool.acknowledged", "spool.state-written", "spool.deleted")
+RATCHET = ("ratchet.received", "ratchet.written", "ratchet.confirmed")
 IDENTITY = {"key.pem", "certificate.pem", "device.json"}
 
 
@@ -67,6 +68,21 @@ def test_reporting_survives_a_crash(agent, simulator, point):
     eventually(lambda: agent.status().get("spool_depth") == 0)
     stored = [report.report_id for report in simulator.device.model.stored]
     assert len(stored) == len(set(stored))
+
+
+@pytest.mark.parametrize("point", RATCHET)
+def test_a_check_in_that_a_crash_interrupts_is_known_by_one_of_two_values(agent, simulator, point):
+    agent.enroll(simulator.token())
+    agent.start(PD_FAILPOINT=point)
+    assert agent.ended() == -signal.SIGKILL
+    first = simulator.device.handed_out[-1]
+    agent.start()
+    eventually(lambda: len(simulator.device.checkins) == 2)
+    presented = simulator.device.checkins[-1].ratchet
+    assert presented == (b"" if point == "ratchet.received" else first)
+    # What is confirmed is on the disk, whatever happens next.
+    confirmed = [first] if point == "ratchet.confirmed" else []
+    eventually(lambda: simulator.device.confirmed == [*confirmed, simulator.device.handed_out[-1]])
 
 
 def test_the_environment_alone_kills_nothing(agent, simulator):

@@ -127,6 +127,24 @@ def test_an_ended_stream_comes_back(running, simulator):
     assert len(set(ratchets)) == len(ratchets)
 
 
+def test_a_server_that_hears_no_confirmations_is_good_enough(agent, simulator):
+    simulator.mischief.old = True
+    agent.enroll(simulator.token())
+    agent.start()
+    eventually(lambda: agent.status()["connected"])
+    assert simulator.device.confirmed == simulator.device.handed_out
+
+
+def test_a_value_that_cannot_be_kept_is_not_confirmed(agent, simulator):
+    agent.enroll(simulator.token())
+    # A folder in its place stands for a disk that is full.
+    (agent.state / "state" / "ratchet").mkdir(parents=True)
+    agent.start()
+    eventually(lambda: agent.status()["connected"])
+    assert simulator.device.confirmed == []
+    assert "cannot be kept" in agent.log()
+
+
 def test_a_refused_certificate_is_renewed_at_once(running, simulator):
     started = time.monotonic()
     simulator.push(heartbeat=agent_pb2.Heartbeat())
