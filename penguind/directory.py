@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from penguind.store.devices import DeviceStore
     from penguind.store.issues import IssueStore
     from penguind.store.overview import Overview
+    from penguind.store.parameters import ParameterStore
     from penguind.store.states import StateStore
 
 _LISTED = 20
@@ -30,6 +31,7 @@ class Entry:
     device: Device
     last_report_time: datetime | None
     open_issues: tuple[str, ...]
+    user_email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,14 @@ class Directory:
         states: StateStore,
         issues: IssueStore,
         overview: Overview,
+        parameters: ParameterStore,
         selector: DeviceSelector,
     ) -> None:
         self._devices = devices
         self._states = states
         self._issues = issues
         self._overview = overview
+        self._parameters = parameters
         self._selector = selector
 
     async def list(self, terms: Sequence[str], states: Sequence[DeviceState]) -> tuple[Entry, ...]:
@@ -66,11 +70,13 @@ class Directory:
         ids = [device.device_id for device in devices]
         names = await self._issues.open_names(ids)
         reported = await self._overview.last_report_times(ids)
+        emails = await self._parameters.emails(ids)
         return tuple(
             Entry(
                 device,
                 reported.get(device.device_id),
                 tuple(names.get(device.device_id, ())),
+                emails.get(device.device_id, ""),
             )
             for device in devices
         )
@@ -86,12 +92,14 @@ class Directory:
         snapshot = await self._states.snapshot(device.device_id)
         names = await self._issues.open_names([device.device_id])
         alike = await self._devices.with_hints(device.hints)
+        emails = await self._parameters.emails([device.device_id])
         reported = snapshot is not None and bool(snapshot.report_id)
         return Details(
             entry=Entry(
                 device,
                 snapshot.received_time if snapshot is not None and reported else None,
                 tuple(names.get(device.device_id, ())),
+                emails.get(device.device_id, ""),
             ),
             outputs=() if snapshot is None else snapshot.outputs,
             values={} if snapshot is None else snapshot.values,

@@ -26,18 +26,23 @@ class DeviceSelector:
         self._issues = issues
 
     async def resolve(
-        self, terms: Sequence[str], *, states: Collection[DeviceState] = ACTIVE
+        self,
+        terms: Sequence[str],
+        *,
+        states: Collection[DeviceState] = ACTIVE,
+        leftovers: Sequence[Device] = (),
     ) -> list[Device]:
         """Return the devices in these states that the terms pick, by hostname, then id.
 
-        No terms pick all of them; a glob, a label or a check may pick none.
+        No terms pick all of them; a glob, a label or a check may pick none. `leftovers` are records
+        of deleted devices that may be picked too, and come last.
 
         Raises:
             InvalidInput: A term cannot be read.
             NotFound: A whole name or id is no device's in these states.
         """
         selector = parse_selector(terms)
-        devices = await self._devices.find(states=states)
+        devices = [*await self._devices.find(states=states), *leftovers]
         _refuse_strangers(selector, devices)
         failing = None
         if selector.failing:

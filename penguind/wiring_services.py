@@ -15,6 +15,7 @@ from penguind.identity.invitations import Redemption
 from penguind.identity.renewal import Renewal
 from penguind.issues import IssueDesk
 from penguind.listeners import Served
+from penguind.parameters import Parameters
 from penguind.presence import AgentSettings
 from penguind.rates import RateLimits, ReportRates
 from penguind.services.agent import AgentService
@@ -23,6 +24,7 @@ from penguind.services.check import CheckService
 from penguind.services.device import DeviceService
 from penguind.services.issue import IssueService
 from penguind.services.ledger import LedgerService
+from penguind.services.parameter import ParameterService
 from penguind.services.server import ServerService
 from penguind.services.token import TokenService
 from penguind.services.trail import TrailService
@@ -137,10 +139,7 @@ def main_services(
             operator_pb2, operator_pb2_grpc, "Operator", operator_pb2_grpc.OperatorServiceServicer()
         ),
         _served(
-            parameter_pb2,
-            parameter_pb2_grpc,
-            "Parameter",
-            parameter_pb2_grpc.ParameterServiceServicer(),
+            parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
@@ -226,6 +225,7 @@ def _device(base: Base, judging: Judging) -> DeviceService:
         states=stores.states,
         issues=stores.issues,
         overview=Overview(base.database),
+        parameters=stores.parameters,
         selector=base.selector,
     )
     return DeviceService(
@@ -248,6 +248,17 @@ def _issue(base: Base, judging: Judging) -> IssueService:
     )
     return IssueService(
         desk=desk, auditor=judging.auditor, selector=base.selector, clock=base.clock
+    )
+
+
+def make_parameters(base: Base) -> Parameters:
+    """Build what changes parameters."""
+    return Parameters(
+        database=base.database,
+        parameters=base.stores.parameters,
+        devices=base.stores.devices,
+        selector=base.selector,
+        clock=base.clock,
     )
 
 

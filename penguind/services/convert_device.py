@@ -23,6 +23,7 @@ def device_message(
     last_report_time: datetime | None,
     open_issues: Sequence[str],
     same_hardware: Sequence[str] = (),
+    user_email: str = "",
 ) -> device_pb2.Device:
     """Return a device as operators see it."""
     return device_pb2.Device(
@@ -43,6 +44,7 @@ def device_message(
         same_hardware=sorted(same_hardware),
         certificate_expires_unix_ms=unix_ms(device.certificate_expires_time),
         clock_skew_ms=device.clock_skew_ms,
+        user_email=user_email,
         held_by=device.blocked_by or device.suspended_by,
         held_reason=device.blocked_reason or device.suspended_reason,
     )

@@ -58,6 +58,7 @@ class DeviceService(DeviceServiceServicer):
                     connected=self._presence.connected(entry.device.device_id),
                     last_report_time=entry.last_report_time,
                     open_issues=entry.open_issues,
+                    user_email=entry.user_email,
                 )
                 for entry in entries
             ]
@@ -78,6 +79,7 @@ class DeviceService(DeviceServiceServicer):
                 last_report_time=found.entry.last_report_time,
                 open_issues=found.entry.open_issues,
                 same_hardware=found.same_hardware,
+                user_email=found.entry.user_email,
             ),
             outputs=[output_message(output, found.values) for output in found.outputs],
         )
