@@ -15,7 +15,7 @@ from penguindome.errors import Unavailable
 from penguindome.names import clean_hostname
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from penguind.admission import Admission
@@ -51,6 +51,7 @@ class Greeting:
     settings: AgentSettings
     trust_version: int
     ratchet: bytes
+    deprecated_listener: bool
 
 
 class SeenStore(Protocol):
@@ -87,6 +88,7 @@ class CheckIns:
         hostname: looks up the hostname of a device that has not checked in here.
         settings: the present wishes of the server.
         trust_version: the newest version of the trust document, 0 if there is none.
+        deprecated: names of the listeners that go away.
         clock: tells the time.
         note_seconds: how often last-seen times of open streams are noted.
     """
@@ -103,6 +105,7 @@ class CheckIns:
         settings: Callable[[], AgentSettings],
         trust_version: Callable[[], Awaitable[int]],
         clock: Callable[[], datetime],
+        deprecated: Collection[str] = (),
         note_seconds: float = _NOTE_SECONDS,
     ) -> None:
         self._presence = presence
@@ -114,6 +117,7 @@ class CheckIns:
         self._settings = settings
         self._trust_version = trust_version
         self._clock = clock
+        self._deprecated = deprecated
         self._note_seconds = note_seconds
         self._turns = asyncio.Semaphore(_PARALLEL)
         self._hostnames: OrderedDict[str, str] = OrderedDict()
@@ -142,6 +146,7 @@ class CheckIns:
                 agent_version=_word(hello.agent_version),
                 peer_address=peer,
                 clock_skew_ms=round(skew / timedelta(milliseconds=1)),
+                listener=stream.listener,
             )
             self._remember(device_id, hostname)
             return Greeting(
@@ -153,6 +158,7 @@ class CheckIns:
                 settings=self._settings(),
                 trust_version=await self._trust_version(),
                 ratchet=ratchet,
+                deprecated_listener=stream.listener in self._deprecated,
             )
 
     async def confirm(self, device_id: str, ratchet: bytes) -> None:
@@ -165,11 +171,11 @@ class CheckIns:
         await self._ratchets.confirm(device_id, ratchet)
 
     @contextmanager
-    def stream(self, device_id: str, ended: asyncio.Event) -> Iterator[Stream]:
+    def stream(self, device_id: str, ended: asyncio.Event, listener: str = "") -> Iterator[Stream]:
         """Open a stream that ends when `ended` is set; `run` must be running."""
         if self._watchers is None:
             raise Unavailable("the server stops", retry_after_seconds=1)
-        stream = self._presence.enter(device_id)
+        stream = self._presence.enter(device_id, listener)
         watcher = self._watchers.create_task(_end_when(ended, stream), name=f"watch {device_id}")
         try:
             yield stream

@@ -57,6 +57,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         name: the listener's, where there are several of the kind.
         identities: tell when a caller's identity ends.
         ledger: where acts are written.
+        note: is told of each caller that may go on.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         name: str = "",
         identities: Identities,
         ledger: Ledger,
+        note: Callable[[Caller], None] = lambda _: None,
     ) -> None:
         self._kind = kind
         self._name = name or kind
         self._authenticate = authenticate
         self._identities = identities
         self._ledger = ledger
+        self._note = note
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the method's handler with the gate around it; None for an unknown method."""
@@ -105,6 +108,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         who = replace(await self._authenticate(context), listener=self._name)
         row = permit(method, kind=who.kind, roles=who.roles, listener=self._kind)
         enter(who)
+        self._note(who)
         with self._identities.living(who):
             if not row.action:
                 return await _call(inner, request, context)

@@ -77,8 +77,9 @@ Message = CollectNow | AgentSettings | GoAway | TrustChanged | VerdictsChanged |
 class Stream:
     """What waits for one connection; `wake` is set when there is something to do."""
 
-    def __init__(self, device_id: str) -> None:
+    def __init__(self, device_id: str, listener: str = "") -> None:
         self.device_id = device_id
+        self.listener = listener
         self.wake = asyncio.Event()
         self._waiting: deque[Message] = deque()
         self._last: GoAway | Ended | None = None
@@ -136,9 +137,9 @@ class Presence:
         self._streams: dict[str, Stream] = {}
         self._draining: GoAway | None = None
 
-    def enter(self, device_id: str) -> Stream:
-        """Return a new stream; the former one of the device ends."""
-        stream = Stream(device_id)
+    def enter(self, device_id: str, listener: str = "") -> Stream:
+        """Return a new stream over a listener; the former one of the device ends."""
+        stream = Stream(device_id, listener)
         former = self._streams.pop(device_id, None)
         self._streams[device_id] = stream
         if former is not None:
@@ -165,6 +166,10 @@ class Presence:
     def connected_ids(self) -> frozenset[str]:
         """Return the devices whose streams are open."""
         return frozenset(self._streams)
+
+    def listeners(self) -> dict[str, str]:
+        """Return the listener of each open stream, by device id."""
+        return {key: stream.listener for key, stream in self._streams.items()}
 
     def count(self) -> int:
         """Return how many streams are open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from penguind.config_listeners import ListenerSettings
     from penguind.identity.trust import Trust
     from penguind.presence import Presence
     from penguind.problems import Problems
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from penguind.store.overview import Overview
     from penguind.tls import CertificateSource
     from penguindome.times import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """How one listener is."""
+
+    settings: ListenerSettings
+    certificate_expires_time: datetime
+    connected_devices: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class Facts:
     reports_stored: int
     problems: Sequence[str]
     last_audit_time: datetime | None
+    listeners: Sequence[ListenerFacts]
 
 
 class ServerStatus:
@@ -57,6 +69,8 @@ class ServerStatus:
         problems: Problems,
         reports_stored: Callable[[], int],
         last_audit_time: Callable[[], datetime | None],
+        listeners: Sequence[ListenerSettings],
+        certificates: Mapping[str, CertificateSource],
         clock: Clock,
     ) -> None:
         self._fleet_id = fleet_id
@@ -71,6 +85,8 @@ class ServerStatus:
         self._last_audit_time = last_audit_time
         self._clock = clock
         self._started_time = clock()
+        self._listeners = listeners
+        self._certificates = certificates
 
     async def facts(self) -> Facts:
         """Return how the server is now."""
@@ -89,4 +105,14 @@ class ServerStatus:
             reports_stored=self._reports_stored(),
             problems=self._problems.all(),
             last_audit_time=self._last_audit_time(),
+            listeners=self._listener_facts(),
         )
+
+    def _listener_facts(self) -> list[ListenerFacts]:
+        connected = Counter(self._presence.listeners().values())
+        return [
+            ListenerFacts(
+                one, self._certificates[one.name].current().not_after, connected[one.name]
+            )
+            for one in self._listeners
+        ]

@@ -11,9 +11,9 @@ from penguind.identity.guard import Guard
 from penguind.listeners import Listener, Served, make_servers
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
+from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
 from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_services import (
-    bootstrap_services,
     main_services,
     make_check_ins,
     make_flood_watch,
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     import grpc.aio
 
+    from penguind.caller import Caller
     from penguind.config import Settings
+    from penguind.port_watch import PortWatch
     from penguind.presence import Presence
     from penguind.store.database import Database
     from penguind.wiring_base import Base
@@ -55,7 +57,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging, check_ins)
     served = main_services(base, judging, check_ins, quota)
-    listeners = _listeners(base, [*served, *health.services(_names(served))])
+    ports = make_port_watch(base, judging, check_ins)
+    listeners = _listeners(base, ports, [*served, *health.services(_names(served))])
     return Application(
         servers=make_servers(listeners, base.certificates),
         health=health,
@@ -68,17 +71,23 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "floods": quota.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
+            "ports": ports.run,
             "upkeep": base.upkeep.run,
         },
     )
 
 
-def _listeners(base: Base, main: Sequence[Served]) -> list[Listener]:
+def _listeners(base: Base, ports: PortWatch, main: Sequence[Served]) -> list[Listener]:
     """Return every listener; those of a kind share what stands behind their gates."""
     guard = Guard(base.authority, base.identities, base.clock)
     throttle = Throttle(base.settings.limits.enroll_per_minute)
     authenticate = {"main": certified(guard), "bootstrap": throttled(throttle, base.clock)}
-    services = {"main": main, "bootstrap": bootstrap_services(base)}
+    services = {"main": main, "bootstrap": bootstrap_services(base, ports)}
+
+    def note(who: Caller) -> None:
+        if who.kind == "device":
+            ports.note(who.name, who.listener)
+
     return [
         Listener(
             one,
@@ -88,6 +97,7 @@ def _listeners(base: Base, main: Sequence[Served]) -> list[Listener]:
                 name=one.name,
                 identities=base.identities,
                 ledger=base.ledger,
+                note=note,
             ),
             services[one.kind],
             base.authority.current_roots if one.kind == "main" else None,

@@ -1,4 +1,4 @@
-"""Building the services of both listeners."""
+"""Building the services of main listeners."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from penguind.admission import Admission
 from penguind.checkin import CheckIns
 from penguind.directory import Directory
 from penguind.flooding import FloodWatch
+from penguind.identity.authority import load_anchors
 from penguind.identity.custody import Custody
-from penguind.identity.enrollment import Enrollment
-from penguind.identity.invitations import Redemption
-from penguind.identity.renewal import Renewal
 from penguind.issues import IssueDesk
 from penguind.listeners import Served
 from penguind.parameters import Parameters
 from penguind.presence import AgentSettings
 from penguind.rates import RateLimits, ReportRates
 from penguind.services.agent import AgentService
-from penguind.services.bootstrap import BootstrapService
 from penguind.services.check import CheckService
 from penguind.services.device import DeviceService
 from penguind.services.issue import IssueService
@@ -40,8 +37,6 @@ from penguindome.v1 import (
     agent_pb2_grpc,
     alert_pb2,
     alert_pb2_grpc,
-    bootstrap_pb2,
-    bootstrap_pb2_grpc,
     check_pb2,
     check_pb2_grpc,
     device_pb2,
@@ -100,6 +95,7 @@ def make_check_ins(base: Base, clones: Clones) -> CheckIns:
         settings=lambda: wishes,
         trust_version=trust_version,
         clock=base.clock,
+        deprecated={one.name for one in base.settings.listeners if one.deprecated},
     )
 
 
@@ -146,43 +142,6 @@ def main_services(
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
         _served(trust_pb2, trust_pb2_grpc, "Trust", TrustService(base.trust)),
     ]
-
-
-def bootstrap_services(base: Base) -> list[Served]:
-    """Return what callers without a certificate get."""
-    stores, clock, identities = base.stores, base.clock, base.identities
-    service = BootstrapService(
-        enrollment=Enrollment(
-            devices=stores.devices,
-            tokens=stores.tokens,
-            states=stores.states,
-            identities=identities,
-            authority=base.authority,
-            nonces=base.nonces,
-            ledger=base.ledger,
-            clock=clock,
-        ),
-        renewal=Renewal(
-            devices=stores.devices,
-            operators=stores.operators,
-            identities=identities,
-            authority=base.authority,
-            nonces=base.nonces,
-            ledger=base.ledger,
-            clock=clock,
-        ),
-        redemption=Redemption(
-            invitations=stores.invitations,
-            operators=stores.operators,
-            identities=identities,
-            authority=base.authority,
-            ledger=base.ledger,
-            clock=clock,
-        ),
-        trust=base.trust,
-        clock=clock,
-    )
-    return [_served(bootstrap_pb2, bootstrap_pb2_grpc, "Bootstrap", service)]
 
 
 def agent_settings(settings: AgentsSettings, version: int) -> AgentSettings:
@@ -274,9 +233,12 @@ def _server(base: Base, judging: Judging) -> ServerService:
         problems=base.problems,
         reports_stored=lambda: judging.ingest.reports_stored,
         last_audit_time=lambda: judging.auditor.last_full_time,
+        listeners=base.settings.listeners,
+        certificates=base.certificates,
         clock=base.clock,
     )
-    return ServerService(status, base.advertised)
+    state_dir = base.settings.server.state_dir
+    return ServerService(status, base.advertised, lambda: load_anchors(state_dir))
 
 
 def _token(base: Base) -> TokenService:

@@ -70,7 +70,7 @@ class AgentService(AgentServiceServicer):
         who = caller()
         hello = hello_from(request)
         # The stream is there before the welcome, so that nothing is lost between the two.
-        with self._check_ins.stream(who.name, who.ended) as stream:
+        with self._check_ins.stream(who.name, who.ended, who.listener) as stream:
             address = peer_address(who.peer)
             greeting = await self._check_ins.greet(stream, hello, str(address or ""))
             await context.write(welcome_message(greeting))

@@ -13,6 +13,8 @@ from penguindome.v1 import bootstrap_pb2 as pb
 from penguindome.v1.bootstrap_pb2_grpc import BootstrapServiceServicer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penguind.identity.enrollment import Enrollment
     from penguind.identity.invitations import Redemption
     from penguind.identity.renewal import Renewal
@@ -27,7 +29,7 @@ _STATES = {
 
 
 class BootstrapService(BootstrapServiceServicer):
-    """Serves callers without a certificate."""
+    """Serves callers without a certificate; `note` hears which device renewed on which listener."""
 
     def __init__(
         self,
@@ -37,12 +39,14 @@ class BootstrapService(BootstrapServiceServicer):
         redemption: Redemption,
         trust: Trust,
         clock: Clock,
+        note: Callable[[str, str], None],
     ) -> None:
         self._enrollment = enrollment
         self._renewal = renewal
         self._redemption = redemption
         self._trust = trust
         self._clock = clock
+        self._note = note
 
     async def Begin(  # noqa: N802 -- gRPC's
         self,
@@ -104,6 +108,7 @@ class BootstrapService(BootstrapServiceServicer):
         outcome = await self._renewal.renew(
             request.nonce, request.device_id, request.csr, request.signature
         )
+        self._note(request.device_id, caller().listener)
         return pb.RenewDeviceResponse(
             state=_STATES[outcome.state],
             certificate=outcome.certificate,

@@ -49,6 +49,7 @@ def welcome_message(greeting: Greeting) -> pb.CheckInResponse:
             settings=_settings(greeting.settings),
             trust_version=greeting.trust_version,
             ratchet=greeting.ratchet,
+            deprecated_listener=greeting.deprecated_listener,
         )
     )
 

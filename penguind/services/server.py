@@ -6,20 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from penguind.caller import caller
 from penguind.services.convert_device import unix_ms
+from penguindome import certs
 from penguindome.v1 import server_pb2 as pb
 from penguindome.v1.server_pb2_grpc import ServerServiceServicer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from penguind.domain.advertised import Advertised
-    from penguind.status import ServerStatus
+    from penguind.status import ListenerFacts, ServerStatus
 
 
 class ServerService(ServerServiceServicer):
     """Serves operators."""
 
-    def __init__(self, status: ServerStatus, advertised: Advertised) -> None:
+    def __init__(
+        self,
+        status: ServerStatus,
+        advertised: Advertised,
+        anchors: Callable[[], Sequence[Anchor]],
+    ) -> None:
         self._status = status
         self._advertised = advertised
+        self._anchors = anchors
 
     async def GetServerStatus(  # noqa: N802 -- gRPC's
         self,
@@ -42,6 +51,7 @@ class ServerService(ServerServiceServicer):
             reports_stored=facts.reports_stored,
             problems=facts.problems,
             last_audit_unix_ms=unix_ms(facts.last_audit_time),
+            listeners=[_listener(one) for one in facts.listeners],
         )
 
     async def GetSelf(  # noqa: N802 -- gRPC's
@@ -56,4 +66,35 @@ class ServerService(ServerServiceServicer):
             roles=sorted(who.roles),
             advertised_host=self._advertised.host,
             certificate_expires_unix_ms=unix_ms(who.expires_time),
+        )
+
+
+def _listener(facts: ListenerFacts) -> pb.Listener:
+    one = facts.settings
+    return pb.Listener(
+        name=one.name,
+        kind=one.kind,
+        address=one.address,
+        port=one.port,
+        advertised_host=one.advertised_host,
+        advertised_port=one.advertised_port,
+        deprecated=one.deprecated,
+        certificate_expires_unix_ms=unix_ms(facts.certificate_expires_time),
+        connected_devices=facts.connected_devices,
+    )
+
+    async def ListAnchors(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ListAnchorsRequest,  # noqa: ARG002
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListAnchorsResponse:
+        """Tell by which anchors the server can prove itself."""
+        return pb.ListAnchorsResponse(
+            anchors=[
+                pb.Anchor(
+                    certificate=certs.pem_to_der(one.certificate),
+                    cross_certificate=certs.pem_to_der(one.cross) if one.cross else b"",
+                )
+                for one in self._anchors()
+            ]
         )

@@ -182,7 +182,7 @@ class DeviceStore:
     async def seen(self, device_id: str, now: datetime, **facts: str | int) -> None:
         """Record a sign of life.
 
-        `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms.
+        `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms, listener.
         """
         await self._devices.update_one(
             {"_id": device_id}, {"$set": {**facts, "last_seen_time": now}}
