@@ -1,13 +1,16 @@
 """Issues that the server's own code opens: about devices, and about itself.
 
 What finds a problem says the whole truth about one name at a time: issues open for what it names,
-and close for everything else.
-A subject that is no device, such as a listener, stands in the place of the device's id.
+and close for everything else. A subject that is no device, such as a listener, stands in the place
+of the device's id.
+
+What an operator closed stays closed while the same goes on without a break. It comes back when it
+had gone away in between, or with other evidence than it was closed with.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penguind.domain.issue import opened_issue
@@ -15,10 +18,11 @@ from penguind.domain.verdict import Judged
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from penguind.check_loader import CheckLoader
+    from penguind.domain.check import Check, Severity
     from penguind.domain.evidence import Evidence
     from penguind.domain.issue import Issue
     from penguind.store.issues import IssueStore
@@ -31,12 +35,18 @@ SUBJECT = "server:"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem: whose it is, and what was seen."""
+    """One problem: whose it is, and what was seen.
+
+    `evidence` has JSON values only. `severity` and `summary` are the check's where they are not
+    given.
+    """
 
     device_id: str
     hostname: str
     reason: str = ""
     evidence: Evidence = field(default_factory=dict)
+    severity: Severity | None = None
+    summary: str = ""
 
 
 class OwnIssues:
@@ -64,7 +74,7 @@ class OwnIssues:
         gone: str,
         among: Collection[str] | None = None,
     ) -> None:
-        """Have exactly these issues of a name open.
+        """Have exactly these issues of a name open, but for those that operators closed.
 
         Args:
             name: the check's name.
@@ -73,17 +83,16 @@ class OwnIssues:
             gone: why the others close.
             among: only devices and subjects with these ids were looked at; None means all.
         """
+        check = self._checks.current.get(name)
         wanted = {one.device_id: one for one in findings}
-        standing = await self._issues.find_open(among, name=name)
-        known = {one.device_id for one in standing}
-        enabled = self._checks.current.get(name) is not None
-        await self.open(name, [one for key, one in wanted.items() if key not in known], now)
-        over = [
-            one
-            for one in standing
-            if one.source == "server" and (one.device_id not in wanted or not enabled)
-        ]
-        await self._close(over, now, gone if enabled else "the check was removed or disabled")
+        standing = await self._issues.find_own(name, among)
+        ours = [one for one in standing if one.source == "server"]
+        quiet = {one.device_id for one in standing} | await self._held(name, wanted, among)
+        await self.open(name, [one for key, one in wanted.items() if key not in quiet], now)
+        over = [one for one in ours if one.device_id not in wanted or check is None]
+        await self._close(over, now, "the check was removed or disabled" if not check else gone)
+        if check is not None:
+            await self._reword(check, wanted, ours)
 
     async def open(self, name: str, findings: Iterable[Finding], now: datetime) -> list[Issue]:
         """Open issues that are not open already; returns those that were opened."""
@@ -92,8 +101,8 @@ class OwnIssues:
             return []
         made = [
             opened_issue(
-                check, Judged(one.device_id, one.hostname, None), now=now, evidence=one.evidence,
-                source="server", reason=one.reason,
+                _worded(check, one), Judged(one.device_id, one.hostname, None), now=now,
+                evidence=one.evidence, source="server", reason=one.reason,
             )
             for one in findings
         ]  # fmt: skip
@@ -106,9 +115,31 @@ class OwnIssues:
     async def close(
         self, name: str, device_ids: Collection[str], now: datetime, *, reason: str
     ) -> None:
-        """Close what the server opened of a name for some devices."""
+        """Close what the server opened of a name for some devices: it went away."""
         standing = await self._issues.find_open(device_ids, name=name)
         await self._close([one for one in standing if one.source == "server"], now, reason)
+        await self._issues.release(await self._issues.find_own(name, device_ids, held=True))
+
+    async def remembered(self, name: str) -> set[str]:
+        """Return ids for which an issue is open, or was closed by an operator while it goes on."""
+        standing = await self._issues.find_open(name=name)
+        held = await self._issues.find_own(name, None, held=True)
+        return {one.device_id for one in (*standing, *held) if one.source == "server"}
+
+    async def _held(
+        self, name: str, wanted: Mapping[str, Finding], among: Collection[str] | None
+    ) -> set[str]:
+        """Return ids whose issue an operator closed and that did not change since."""
+        held = await self._issues.find_own(name, among, held=True)
+        same = [
+            one
+            for one in held
+            if one.device_id in wanted
+            and (one.source != "server" or wanted[one.device_id].evidence == one.evidence)
+        ]
+        kept = {one.device_id for one in same}
+        await self._issues.release([one for one in held if one.device_id not in kept])
+        return kept
 
     async def _close(self, issues: Iterable[Issue], now: datetime, reason: str) -> None:
         closed = [one.closed(now=now, reason=reason) for one in issues]
@@ -116,7 +147,42 @@ class OwnIssues:
             log.info("Issue {} closed for {}: {}", issue.name, issue.hostname, reason)
             self._push(issue.device_id)
 
+    async def _reword(
+        self, check: Check, wanted: Mapping[str, Finding], ours: Iterable[Issue]
+    ) -> None:
+        """Have open issues say what is found now."""
+        pairs = [
+            (one, _renewed(check, wanted[one.device_id], one))
+            for one in ours
+            if one.device_id in wanted
+        ]
+        changed = [new for old, new in pairs if new != old]
+        await self._issues.reword(changed, evidence=True)
+        for issue in changed:
+            self._push(issue.device_id)
+
 
 def is_subject(device_id: str) -> bool:
     """Tell whether an issue's "device" is really a part of the server."""
     return device_id.startswith(SUBJECT)
+
+
+def _worded(check: Check, finding: Finding) -> Check:
+    return replace(
+        check,
+        severity=finding.severity or check.severity,
+        summary=finding.summary or check.summary,
+    )
+
+
+def _renewed(check: Check, finding: Finding, issue: Issue) -> Issue:
+    words = _worded(check, finding)
+    grace = check.grace_period
+    return replace(
+        issue,
+        severity=words.severity,
+        summary=words.summary,
+        remedy=words.remedy,
+        grace_until_time=issue.opened_time + grace if grace else None,
+        evidence=finding.evidence,
+    )

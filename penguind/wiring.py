@@ -55,7 +55,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     judging = make_judging(base)
     blocking = make_blocking(base, judging)
     check_ins = make_check_ins(base, make_clones(base, blocking))
-    health, quota = Health(), make_flood_watch(base, judging, check_ins)
+    health, quota = Health(), make_flood_watch(base, judging)
     served = main_services(base, judging, check_ins, quota)
     ports = make_port_watch(base, judging, check_ins)
     listeners = _listeners(base, ports, [*served, *health.services(_names(served))])

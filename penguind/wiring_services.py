@@ -13,6 +13,7 @@ from penguind.identity.authority import load_anchors
 from penguind.identity.custody import Custody
 from penguind.issues import IssueDesk
 from penguind.listeners import Served
+from penguind.own_issues import OwnIssues
 from penguind.parameters import Parameters
 from penguind.presence import AgentSettings
 from penguind.rates import RateLimits, ReportRates
@@ -99,16 +100,14 @@ def make_check_ins(base: Base, clones: Clones) -> CheckIns:
     )
 
 
-def make_flood_watch(base: Base, judging: Judging, check_ins: CheckIns) -> FloodWatch:
+def make_flood_watch(base: Base, judging: Judging) -> FloodWatch:
     """Build the report quota; its `run` has to run."""
     limits = base.settings.limits
     rates = RateLimits(limits.reports_per_minute, limits.report_burst, limits.report_bytes_per_day)
     return FloodWatch(
         rates=ReportRates(rates),
-        issues=base.stores.issues,
-        checks=judging.checks,
-        hostname=check_ins.hostname,
-        push=judging.push,
+        issues=OwnIssues(base.stores.issues, judging.checks, judging.push),
+        devices=base.stores.devices,
         clock=base.clock,
     )
 

@@ -49,6 +49,11 @@ class IssueStore:
             name="closed_by_operators",
             partialFilterExpression={"closed_by": {"$exists": True}},
         )
+        await self._issues.create_index(
+            [("name", 1), ("device_id", 1)],
+            name="held_by_operators",
+            partialFilterExpression={"holds": True},
+        )
 
     async def insert(self, issues: Sequence[Issue]) -> list[Issue]:
         """Store new open issues; returns those that were not open already."""
@@ -79,24 +84,36 @@ class IssueStore:
         stored = {one.issue_id: one for one in map(_issue, found)}
         return [one for one in issues if _is_ours(one, stored.get(one.issue_id))]
 
-    async def reword(self, issues: Sequence[Issue]) -> None:
-        """Store the words, severity and grace of issues that are still open."""
+    async def reword(self, issues: Sequence[Issue], *, evidence: bool = False) -> None:
+        """Store the words, severity and grace of issues that are still open; and the evidence."""
         writes = [
             UpdateOne(
                 {"_id": one.issue_id, "state": "open"},
-                {
-                    "$set": {
-                        "severity": one.severity,
-                        "summary": one.summary,
-                        "remedy": one.remedy,
-                        "grace_until_time": one.grace_until_time,
-                    }
-                },
+                {"$set": _words(one) | (_evidence(one) if evidence else {})},
             )
             for one in issues
         ]
         if writes:
             await self._issues.bulk_write(writes, ordered=False)
+
+    async def find_own(
+        self, name: str, device_ids: Collection[str] | None, *, held: bool = False
+    ) -> list[Issue]:
+        """Return open issues of a name with their evidence; None means all devices.
+
+        With `held`, return those that an operator closed while what was found went on.
+        """
+        query: dict[str, Any] = {"name": name} | ({"holds": True} if held else {"state": "open"})
+        if device_ids is not None:
+            query["device_id"] = {"$in": sorted(device_ids)}
+        found = await self._issues.find(query, {"timeline": 0}).to_list()
+        return [_issue(one) for one in found]
+
+    async def release(self, issues: Sequence[Issue]) -> None:
+        """Let what operators closed come back from now on."""
+        if issues:
+            ids = [one.issue_id for one in issues]
+            await self._issues.update_many({"_id": {"$in": ids}}, {"$unset": {"holds": ""}})
 
     async def get(self, issue_id: str) -> Issue | None:
         """Return the issue with evidence and timeline, or None."""
@@ -193,8 +210,23 @@ def _closing(issue: Issue) -> dict[str, Any]:
     values: dict[str, Any] = {"state": "closed", "closed_time": issue.closed_time}
     if issue.closed_by:
         values["closed_by"] = issue.closed_by
+        if issue.source != "check":
+            values["holds"] = True
     # Pushed, not replaced: the issue may have been read without its timeline.
     return {"$set": values, "$push": {"timeline": _event_document(issue.timeline[-1])}}
+
+
+def _words(issue: Issue) -> dict[str, Any]:
+    return {
+        "severity": issue.severity,
+        "summary": issue.summary,
+        "remedy": issue.remedy,
+        "grace_until_time": issue.grace_until_time,
+    }
+
+
+def _evidence(issue: Issue) -> dict[str, Any]:
+    return {"evidence": escape_value(issue.evidence)}
 
 
 def _event_document(event: TimelineEvent) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penguind.store.database import Database, Session
 
 _LOCK = "parameters"
-_SET = {"$ne": []}
+_SET: dict[str, list[str]] = {"$ne": []}
 
 
 @translated

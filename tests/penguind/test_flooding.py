@@ -8,16 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from penguind.flooding import ISSUE, REFUSALS, FloodWatch
+from penguind.own_issues import OwnIssues
 from penguind.rates import RateLimits, ReportRates
 from penguindome.errors import LimitExceeded
 from tests.harness.judging import judging
 
 DEVICE = "d-flood"
 OTHER = "d-other"
-
-
-async def hostname(device_id):
-    return f"host of {device_id}"
 
 
 class Bench:
@@ -30,10 +27,8 @@ class Bench:
     def restart(self):
         self.watch = FloodWatch(
             rates=ReportRates(RateLimits(reports_per_minute=1, report_burst=1)),
-            issues=self.judges.issues,
-            checks=self.judges.checks,
-            hostname=hostname,
-            push=self.judges.pushed.append,
+            issues=OwnIssues(self.judges.issues, self.judges.checks, self.judges.pushed.append),
+            devices=self.judges.devices,
             clock=self.judges.clock,
             look_seconds=0.02,
         )
@@ -63,6 +58,8 @@ def run(mongo_uri):
     @asynccontextmanager
     async def bench():
         async with judging(mongo_uri) as judges, asyncio.timeout(30):
+            await judges.add(DEVICE)
+            await judges.add(OTHER)
             yield Bench(judges)
 
     def run_story(story):
@@ -82,7 +79,7 @@ def test_refusals_in_a_row_open_an_issue_about_that_device_alone(run):
         assert await bench.open_issues() == [DEVICE]
         assert bench.judges.pushed == [DEVICE]
         (issue,) = await bench.judges.issues.find_open(name=ISSUE)
-        assert issue.hostname == f"host of {DEVICE}"
+        assert issue.hostname == "flood"
         assert issue.remedy
 
     run(story)
@@ -130,5 +127,16 @@ def test_what_an_operator_closed_comes_back_with_the_next_flood_only(run):
         assert await bench.open_issues() == []
         bench.flood(DEVICE, 50)
         assert await bench.open_issues() == [DEVICE]
+
+    run(story)
+
+
+def test_a_revoked_device_keeps_no_issue(run):
+    async def story(bench):
+        bench.flood(DEVICE, 50)
+        assert await bench.open_issues() == [DEVICE]
+        await bench.judges.devices.revoke(DEVICE, "", bench.judges.now)
+        await bench.judges.audit(DEVICE)
+        assert await bench.open_issues() == []
 
     run(story)
