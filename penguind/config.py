@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from penguind.config_alerts import AlertSettings, read_alerts
 from penguind.config_listeners import (
     ListenerSettings,
     ListenSettings,
@@ -88,6 +89,7 @@ class Settings:
     agents: AgentsSettings
     checks_directory: Path
     limits: LimitSettings
+    alerts: AlertSettings
     logging: LogSettings
 
     @property
@@ -131,6 +133,7 @@ def load_settings(path: Path) -> Settings:
         agents=_agents(root.section("agents")),
         checks_directory=_path(root.section("checks"), "directory", Path("/etc/penguind/checks.d")),
         limits=_limits(root.section("limits")),
+        alerts=read_alerts(root.section("alerts")),
         logging=_logging(root.section("logging")),
     )
     root.finish()

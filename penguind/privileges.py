@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from penguind.backup.files import RESTORING
 from penguind.identity.authority import anchor_key, key_files
 from penguind.identity.authority_files import authority_dir
 from penguindome.durable import check_private
 from penguindome.errors import NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from penguind.config import Settings
@@ -62,6 +65,30 @@ def drop(name: str) -> None:
     _check_programs(name)
 
 
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Be the service's user for a while if this is root; nothing happens otherwise.
+
+    What is made then belongs to that user, and what it cannot read is not read.
+
+    Raises:
+        PreconditionFailed: as `service_user`.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    user, groups, group = service_user(name), os.getgroups(), os.getegid()
+    os.setgroups([])
+    os.setegid(user.pw_gid)
+    os.seteuid(user.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
 def _check_programs(name: str) -> None:
     """Check that the user can read what is still to be imported.
 
@@ -97,6 +124,8 @@ def check_files(settings: Settings) -> None:
         check_secret(listener.key)
     if settings.database.password_file is not None:
         check_secret(settings.database.password_file)
+    for path in settings.alerts.secret_files():
+        check_secret(path)
     if settings.has_secret():
         check_secret(settings.path)
 
@@ -105,9 +134,15 @@ def check_state_dir(state_dir: Path) -> None:
     """Check that the state folder is ours and closed to others.
 
     Raises:
-        NotFound: it is missing.
-        PreconditionFailed: naming the command that mends it.
+        PreconditionFailed: it is missing, or half restored; names the command that mends it.
     """
+    if (state_dir / RESTORING).exists():
+        raise PreconditionFailed(
+            "a restore into this state folder has not ended",
+            code="restore-unfinished",
+            subject=str(state_dir),
+            remedy="run the same penguind restore again, which ends it",
+        )
     try:
         check_private(state_dir, owner_uid=os.geteuid(), max_mode=_FOLDER_MODE, directory=True)
     except NotFound:

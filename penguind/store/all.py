@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from penguind.store.devices import DeviceStore
+from penguind.store.dump import is_marked
 from penguind.store.invitations import InvitationStore
 from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
 from penguind.store.meta import MetaStore
 from penguind.store.operators import OperatorStore
+from penguind.store.outbox import OutboxStore
 from penguind.store.parameters import ParameterStore
 from penguind.store.ratchets import RatchetStore
 from penguind.store.role_ranges import RoleRangeStore
@@ -18,6 +20,7 @@ from penguind.store.states import StateStore
 from penguind.store.tokens import TokenStore
 from penguind.store.trail import TrailStore
 from penguind.store.trust import TrustStore
+from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
     from penguind.store.database import Database
@@ -33,6 +36,7 @@ class Stores:
     ledger: LedgerStore
     meta: MetaStore
     operators: OperatorStore
+    outbox: OutboxStore
     parameters: ParameterStore
     ratchets: RatchetStore
     role_ranges: RoleRangeStore
@@ -46,6 +50,22 @@ async def open_stores(database: Database, fleet_id: str) -> Stores:
     """Return the collections with their indexes, in a database of this fleet.
 
     Raises:
+        PreconditionFailed: the database belongs to another fleet, or is being restored.
+    """
+    if await is_marked(database):
+        raise PreconditionFailed(
+            "a restore into this database has not ended",
+            code="restore-unfinished",
+            subject=database.db.name,
+            remedy="run the same penguind restore again, which ends it",
+        )
+    return await prepare_stores(database, fleet_id)
+
+
+async def prepare_stores(database: Database, fleet_id: str) -> Stores:
+    """Do what `open_stores` does, also in a database that is being restored.
+
+    Raises:
         PreconditionFailed: the database belongs to another fleet.
     """
     stores = Stores(
@@ -55,6 +75,7 @@ async def open_stores(database: Database, fleet_id: str) -> Stores:
         ledger=LedgerStore(database),
         meta=MetaStore(database),
         operators=OperatorStore(database),
+        outbox=OutboxStore(database),
         parameters=ParameterStore(database),
         ratchets=RatchetStore(database),
         role_ranges=RoleRangeStore(database),

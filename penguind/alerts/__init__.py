@@ -1,0 +1,1 @@
+"""Telling people about issues that are due."""
