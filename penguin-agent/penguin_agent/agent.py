@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
+from penguin_agent.addresses import Addresses
 from penguin_agent.backoff import Backoff
 from penguin_agent.clock import DeviceClock, boottime
 from penguin_agent.collect.collector import Collector, CollectSettings
@@ -67,6 +68,7 @@ class Base:
         self.clock = DeviceClock(wall)
         self.identities = Identities(state_dir / "identity", settings.paths.settings)
         self.trust = TrustStore(state_dir / "trust")
+        self.addresses = Addresses(self.trust)
         self.verdicts = VerdictFile(state_dir / "verdicts.json")
         self.dead_letters = DeadLetters(state_dir / "dead-letters")
 
@@ -74,10 +76,11 @@ class Base:
         """Return who this device is, as far as is known."""
         identity = self.identities.known
         if identity is None and (device := self.identities.enrolled()) is not None:
-            words = enrollment_words(None, device, "")
+            words = enrollment_words(None, device, "", self.addresses.in_use(device))
             return {**words, "enrolled": True, "pending": False, "certificate_until": ""}
         waiting = None if identity else self.identities.application()
-        return enrollment_words(identity, waiting, self.identities.waiting_fingerprint)
+        server = self.addresses.in_use(identity.device) if identity else ""
+        return enrollment_words(identity, waiting, self.identities.waiting_fingerprint, server)
 
 
 class Agent:

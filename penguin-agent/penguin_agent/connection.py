@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from penguin_agent.identity import Identity
     from penguindome.errors import PenguinDomeError
     from penguindome.reports import Report
+    from penguindome.trust_document import ServerAddress
 
 SUBMIT_SECONDS = 60.0
 CALL_SECONDS = 30.0
@@ -68,6 +69,7 @@ class Welcomed:
     wishes: Wishes
     trust_version: int
     ratchet: bytes
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,10 @@ class Verdict:
 class Connection:
     """One channel to the main listener; a renewed certificate needs a new one."""
 
-    def __init__(self, identity: Identity, anchors_pem: bytes) -> None:
-        device = identity.device
+    def __init__(self, identity: Identity, address: ServerAddress, anchors_pem: bytes) -> None:
         self._channel: Any = aio_channel(
-            device.host,
-            device.main_port,
+            address.host,
+            address.main_port,
             anchors_pem=anchors_pem,
             key_pem=identity.key_pem,
             cert_pem=identity.certificate_pem,
@@ -233,6 +234,7 @@ def _welcomed(message: Any) -> Push:
         wishes=_wishes(message.settings),
         trust_version=message.trust_version,
         ratchet=message.ratchet,
+        deprecated=message.deprecated_listener,
     )
 
 

@@ -17,7 +17,13 @@ from penguin_agent.bootstrap import Application, BootstrapClient, Standing
 from penguin_agent.hints import machine_hints
 from penguin_agent.identity import Device
 from penguin_agent.trust_store import TrustStore
-from penguin_agent.trust_update import address_of, update_trust, verified_chain
+from penguin_agent.trust_update import (
+    at_any,
+    bootstrap_addresses,
+    token_address,
+    update_trust,
+    verified_chain,
+)
 from penguin_agent.version import agent_version
 from penguindome.envelope import open_envelope
 from penguindome.errors import AlreadyExists, Damaged, Forbidden
@@ -91,7 +97,7 @@ class Enrollment:
                 remedy="Run penguin-agent unenroll first if it shall move to another fleet",
             )
         device = self._device(token)
-        async with BootstrapClient(address_of(device)) as client:
+        async with BootstrapClient(token_address(device)) as client:
             chain = await client.trust_chain(0)
             if not chain:
                 raise Forbidden("the server has no trust document", code="trust-missing")
@@ -120,8 +126,10 @@ class Enrollment:
         if device is None or not device.device_id:
             raise Damaged("no enrollment is under way", remedy="Run penguin-agent enroll")
         candidate = self._identities.candidate()
-        async with BootstrapClient(address_of(device)) as client:
-            answer = await client.poll(device.device_id, candidate.sign)
+        answer = await at_any(
+            bootstrap_addresses(device, self._trust),
+            lambda client: client.poll(device.device_id, candidate.sign),
+        )
         if answer.approval is None:
             return self._settle(answer, device, self._trust.newest())
         # Who may approve, and until when, may have changed while we waited.
@@ -139,10 +147,12 @@ class Enrollment:
         """
         candidate = self._identities.candidate()
         device = identity.device
-        async with BootstrapClient(address_of(device, self._trust.newest())) as client:
-            answer = await client.renew(
+        answer = await at_any(
+            bootstrap_addresses(device, self._trust),
+            lambda client: client.renew(
                 device.device_id, candidate.csr, lambda data: sign(identity.key_pem, data)
-            )
+            ),
+        )
         if answer.standing is not Standing.ACTIVE:
             return None
         return self._identities.accept(answer.certificate, device)

@@ -1,5 +1,7 @@
 """Hold the one stream to the server open: check in, renew in time, come back after any loss.
 
+Each attempt tries the server's addresses in turn, until one lets us in.
+
 The certificate's own dates decide about renewal, never a TLS error. Whatever ends a session leads
 to the next attempt after a pause with full jitter, from 1 second to 5 minutes.
 """
@@ -8,15 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from typing import TYPE_CHECKING
 
 from logbook import Logger
 
-from penguin_agent.bootstrap import BootstrapClient
+from penguin_agent.addresses import Addresses
 from penguin_agent.clock import boottime
 from penguin_agent.connection import Connection, HungUp, SentAway, Welcomed
+from penguin_agent.moving import Moving
 from penguin_agent.renewal import is_due, is_usable, seconds_until_due
-from penguin_agent.trust_update import address_of, anchors_pem
+from penguin_agent.trust_update import (
+    anchors_pem,
+    at_any,
+    bootstrap_addresses,
+    most_telling,
+)
 from penguindome.errors import Damaged, Forbidden, PenguinDomeError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from penguin_agent.identities import Identities
     from penguin_agent.identity import Identity
     from penguin_agent.trust_store import TrustStore
+    from penguindome.trust_document import ServerAddress
 
 log = Logger(__name__)
 
@@ -40,6 +50,14 @@ REFUSED_SECONDS = 300.0
 ASK_TIME_EVERY = 3
 # However long the server wishes a device away.
 LONGEST_ABSENCE_SECONDS = 3600.0
+
+
+class _NotWelcome(Exception):  # noqa: N818 -- never leaves this module
+    """Why an address did not let us in: the next one may."""
+
+    def __init__(self, reason: PenguinDomeError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Link:
@@ -73,6 +91,8 @@ class Link:
         self._handle = handle
         self._backoff = backoff
         self._group = group
+        self._addresses = Addresses(trust)
+        self._moving = Moving(random.uniform)
         self._renew_wanted = False
         self._renew_not_before = 0.0
         self._patient = False
@@ -119,44 +139,64 @@ class Link:
                 await self._woken.wait()
 
     async def _session(self) -> float:
-        """Run one session; returns the pause before the next one."""
+        """Run one session at the first address that lets us in; returns the pause after it."""
         identity = await self._identity()
-        connection = Connection(identity, anchors_pem(identity.device, self._trust.newest()))
-        reader = self._group.create_task(connection.read(self._hello()), name="check-in")
-        try:
-            await self._welcomed(connection)
-            return await self._listen(connection, identity, boottime())
-        finally:
-            self.connected.clear()
-            self.connection = None
-            await connection.close()
-            reader.cancel()
-            await asyncio.wait({reader})
+        errors: list[PenguinDomeError] = []
+        for address in self._moving.ordered(self._addresses.candidates(identity.device)):
+            anchors = anchors_pem(identity.device, self._trust.newest())
+            connection = Connection(identity, address, anchors)
+            reader = self._group.create_task(connection.read(self._hello()), name="check-in")
+            try:
+                deprecated = (await self._welcomed(connection)).deprecated
+                self._addresses.worked(address)
+                return await self._listen(connection, identity, address, deprecated=deprecated)
+            except _NotWelcome as error:
+                errors.append(error.reason)
+            finally:
+                self.connected.clear()
+                self.connection = None
+                await connection.close()
+                reader.cancel()
+                await asyncio.wait({reader})
+        raise most_telling(errors)
 
-    async def _welcomed(self, connection: Connection) -> None:
+    async def _welcomed(self, connection: Connection) -> Welcomed:
         try:
             async with asyncio.timeout(WELCOME_SECONDS):
                 first = await connection.pushes.get()
         except TimeoutError:
-            raise Unavailable("the server did not answer the check-in", code="timeout") from None
+            late = Unavailable("the server did not answer the check-in", code="timeout")
+            raise _NotWelcome(late) from None
         if isinstance(first, HungUp):
-            raise first.error or Unavailable("the server hung up at once", code="hung-up")
+            raise _NotWelcome(first.error or Unavailable("the server hung up", code="hung-up"))
         if not isinstance(first, Welcomed):
-            raise Damaged("the server's first message is no welcome", code="protocol")
+            raise _NotWelcome(Damaged("the server's first message is no welcome", code="protocol"))
         self._clock.heard(first.server_time)
         self.trouble = ""
         self.connection = connection
         log.info("Connected to the server")
         await self._handle(first)
         self.connected.set()
+        return first
 
-    async def _listen(self, connection: Connection, identity: Identity, started: float) -> float:
+    async def _listen(
+        self,
+        connection: Connection,
+        identity: Identity,
+        address: ServerAddress,
+        *,
+        deprecated: bool,
+    ) -> float:
+        started = boottime()
         while True:
+            self._moving.stay(
+                address, self._addresses.candidates(identity.device), deprecated=deprecated
+            )
             try:
                 async with asyncio.timeout(self._patience(identity)):
                     push = await connection.pushes.get()
             except TimeoutError:
-                if self._may_renew(identity):
+                if self._may_renew(identity) or self._moving.is_time():
                     return 0.0
                 continue
             if boottime() - started > LIVED_SECONDS:
@@ -176,7 +216,7 @@ class Link:
         """Return how long to listen before looking at the certificate's dates again."""
         due = seconds_until_due(identity.facts, self._clock.best())
         allowed = self._renew_not_before - boottime()
-        return min(max(due, allowed, 1.0), LONGEST_WAIT_SECONDS)
+        return min(max(due, allowed, 1.0), self._moving.seconds(), LONGEST_WAIT_SECONDS)
 
     def _may_renew(self, identity: Identity) -> bool:
         due = self._renew_wanted or is_due(identity.facts, self._clock.best())
@@ -229,7 +269,8 @@ class Link:
         if identity is None:
             return
         try:
-            async with BootstrapClient(address_of(identity.device, self._trust.newest())) as client:
-                self._clock.heard((await client.begin()).server_time)
+            addresses = bootstrap_addresses(identity.device, self._trust)
+            nonce = await at_any(addresses, lambda client: client.begin())
+            self._clock.heard(nonce.server_time)
         except PenguinDomeError as error:
             log.debug("The bootstrap listener does not answer either: {}", error)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.addresses import Addresses
 from penguin_agent.dead_letters import DeadLetters
 from penguin_agent.identity_folder import IdentityFolder
 from penguin_agent.status import enrollment_words
+from penguin_agent.trust_store import TrustStore
 from penguin_agent.version import agent_version
 
 if TYPE_CHECKING:
@@ -21,11 +23,13 @@ def offline_status(state_dir: Path) -> dict[str, Any]:
     identity = folder.load()
     waiting = None if identity else folder.application()
     fingerprint = folder.candidate().fingerprint if waiting else ""
+    addresses = Addresses(TrustStore(state_dir / "trust"))
+    server = addresses.in_use(identity.device) if identity else ""
     return {
         "version": agent_version(),
         "running": False,
         "connected": False,
-        **enrollment_words(identity, waiting, fingerprint),
+        **enrollment_words(identity, waiting, fingerprint, server),
         "spool_depth": len(list((state_dir / "spool").glob("*.report"))),
         "dead_letters": DeadLetters(state_dir / "dead-letters").count(),
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def enrollment_words(
-    identity: Identity | None, waiting: Device | None, waiting_fingerprint: str
+    identity: Identity | None, waiting: Device | None, waiting_fingerprint: str, server: str = ""
 ) -> dict[str, Any]:
     """Return the part about who this device is.
 
@@ -27,6 +27,7 @@ def enrollment_words(
         identity: once the device is in.
         waiting: an application that waits for approval.
         waiting_fingerprint: of the key that waits, to be read out at approval.
+        server: the address in use, where it may be another than the token's.
     """
     device = identity.device if identity else waiting
     if device is None:
@@ -36,7 +37,7 @@ def enrollment_words(
         "pending": identity is None and bool(device.device_id),
         "device_id": device.device_id,
         "fleet": device.fleet,
-        "server": f"{device.host}:{device.main_port}",
+        "server": server or f"{device.host}:{device.main_port}",
         "approval": device.approval,
         "fingerprint": identity.facts.fingerprint if identity else waiting_fingerprint,
     }

@@ -27,10 +27,11 @@ _NAME = re.compile(r"[1-9][0-9]{0,8}\.json")
 
 
 class TrustStore:
-    """The folder `trust/`."""
+    """The folder `trust/`; the address that worked last stands beside the documents."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.address_path = directory / "address.json"
         make_private_dir(directory)
 
     def newest(self) -> TrustDocument | None:
@@ -59,6 +60,7 @@ class TrustStore:
         """Delete all, oldest first, so that a crash leaves the newest."""
         for path in self._paths():
             path.unlink(missing_ok=True)
+        self.address_path.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         found = [path for path in self._directory.iterdir() if _NAME.fullmatch(path.name)]

@@ -16,6 +16,7 @@ from penguindome.ids import is_device_id, is_fleet_id
 HOSTNAME_LIMIT = 253
 
 _URI = re.compile(r"spiffe://([0-9a-f]{32})/(device|operator)/([A-Za-z0-9._-]{1,64})")
+_DIALLED = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 _OPERATOR = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -61,6 +62,11 @@ def parse_uri(uri: str) -> Principal:
 def valid_operator_name(text: str) -> bool:
     """Tell whether a text may be an operator's name: lower case, digits and `._-`."""
     return _OPERATOR.fullmatch(text) is not None
+
+
+def is_dialled_host(text: str) -> bool:
+    """Whether a text can be a host to dial: a DNS name or an address, without port or brackets."""
+    return _DIALLED.fullmatch(text) is not None
 
 
 def valid_label(text: str) -> bool:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 from dataclasses import dataclass, field
 
 from penguindome.errors import InvalidInput
 from penguindome.ids import is_fleet_id
-from penguindome.names import valid_operator_name
+from penguindome.names import is_dialled_host, valid_operator_name
 
 HASH_BYTES = 32
 SECRET_BYTES = 32
@@ -25,7 +24,6 @@ LINE_LIMIT = 16 * 1024
 _CHECKSUM_BYTES = 4
 _TOKEN, _INVITATION = "pde1", "pdi1"
 _WHAT = {_TOKEN: "enrollment token", _INVITATION: "invitation"}
-_HOST = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +229,7 @@ def _fleet(data: bytes) -> str:
 
 def _host(data: bytes) -> str:
     host = data.decode("utf-8", "replace")
-    if not _HOST.fullmatch(host):
+    if not is_dialled_host(host):
         raise _unusable("the host's name is none")
     return host
 

@@ -26,6 +26,7 @@ from penguindome.trust_document import (
     ROLES,
     Role,
     SecretKey,
+    ServerAddress,
     TrustDocument,
     document_hash,
     from_payload,
@@ -41,6 +42,7 @@ __all__ = [
     "ROLES",
     "Role",
     "SecretKey",
+    "ServerAddress",
     "TrustDocument",
     "accept_first",
     "accept_next",
@@ -52,6 +54,7 @@ __all__ = [
     "renewed",
     "replay",
     "to_payload",
+    "with_server",
 ]
 
 KIND = "trust"
@@ -156,6 +159,32 @@ def left(current: TrustDocument, name: str, now: datetime) -> TrustDocument:
         keys={one: key for one, key in current.keys.items() if one not in gone},
         operators={one: held for one, held in current.operators.items() if one not in gone},
         roles=roles,
+    )
+
+
+def with_server(
+    current: TrustDocument,
+    now: datetime,
+    *,
+    anchors: Sequence[bytes] | None = None,
+    addresses: Sequence[ServerAddress] | None = None,
+) -> TrustDocument:
+    """Return the next version, with other TLS anchors or addresses of the server.
+
+    Args:
+        current: The newest version.
+        now: The time.
+        anchors: Certificates (DER), the newest first; None leaves them as they are.
+        addresses: The best first; None leaves them as they are. Their hosts are server names too.
+    """
+    kept = current.tls_anchors if anchors is None else tuple(anchors)
+    where = current.server_addresses if addresses is None else tuple(addresses)
+    names = dict.fromkeys((*current.server_names, *(one.host for one in where)))
+    return replace(
+        renewed(current, now),
+        tls_anchors=kept,
+        server_addresses=where,
+        server_names=tuple(names),
     )
 
 

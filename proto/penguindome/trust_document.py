@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penguindome.errors import InvalidInput
 from penguindome.ids import is_fleet_id
-from penguindome.names import valid_operator_name
+from penguindome.names import is_dialled_host, valid_operator_name
 from penguindome.openpgp import is_fingerprint, key_fingerprint
 from penguindome.strict_json import Json, JsonLimits, canonical_json, parse_json
 from penguindome.times import from_iso, to_iso
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROLES = ("root", "release", "patch", "command", "shell", "wipe", "secrets", "approve")
 KEY_LIMIT = 100
+ADDRESS_LIMIT = 16
+PORT_LIMIT = 65535
 _JSON_LIMITS = JsonLimits(size_bytes=256 * 1024, depth=8)
 _T = TypeVar("_T")
 
@@ -53,6 +55,15 @@ class SecretKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Say where the server can be dialled."""
+
+    host: str
+    main_port: int
+    bootstrap_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrustDocument:
     """Hold one version of the trust document.
 
@@ -69,6 +80,7 @@ class TrustDocument:
         secret_keys: Secret-keeping public keys, the active one first.
         ticket_floor_time: Envelopes issued before it are void.
         minimum_agent: The oldest agent version that may act on orders; empty for any.
+        server_addresses: Where the server can be dialled, the best first; empty means the token's.
     """
 
     fleet: str
@@ -83,6 +95,7 @@ class TrustDocument:
     secret_keys: tuple[SecretKey, ...]
     ticket_floor_time: datetime
     minimum_agent: str = ""
+    server_addresses: tuple[ServerAddress, ...] = ()
 
 
 def document_hash(payload: bytes) -> bytes:
@@ -120,6 +133,7 @@ def to_payload(document: TrustDocument) -> bytes:
             ],
             "ticket_floor_time": to_iso(document.ticket_floor_time),
             "minimum_agent": document.minimum_agent,
+            **_addresses_words(document.server_addresses),
         }
     )
     from_payload(data)
@@ -149,6 +163,7 @@ def from_payload(data: bytes) -> TrustDocument:
         secret_keys=tuple(map(_secret_key, get("secret_keys", list))),
         ticket_floor_time=from_iso(get("ticket_floor_time", str)),
         minimum_agent=get("minimum_agent", str),
+        server_addresses=tuple(map(_address, _optional(value, "server_addresses"))),
     )
     _check(document)
     return document
@@ -170,8 +185,18 @@ def _check(document: TrustDocument) -> None:
     # A person with two keys could meet a threshold of two alone.
     _require(len(set(names)) == len(names), "an operator has two keys")
     _require("root" in document.roles, "it has no root role")
+    _check_addresses(document.server_addresses)
     for name, role in document.roles.items():
         _check_role(document, name, role)
+
+
+def _check_addresses(addresses: tuple[ServerAddress, ...]) -> None:
+    _require(len(addresses) <= ADDRESS_LIMIT, f"it has more than {ADDRESS_LIMIT} addresses")
+    _require(len(set(addresses)) == len(addresses), "it names an address twice")
+    for one in addresses:
+        ports = (one.main_port, one.bootstrap_port)
+        _require(is_dialled_host(one.host), "a server's host is none")
+        _require(all(0 < port <= PORT_LIMIT for port in ports), "a server's port is none")
 
 
 def _check_role(document: TrustDocument, name: str, role: Role) -> None:
@@ -194,6 +219,20 @@ def _secret_key(value: Json) -> SecretKey:
     return SecretKey(
         get("kid", str), _from_base64(get("public_key", str)), get("wrapped_hash", str)
     )
+
+
+def _address(value: Json) -> ServerAddress:
+    get = _getter(_typed(value, dict, "an address"))
+    return ServerAddress(get("host", str), get("main_port", int), get("bootstrap_port", int))
+
+
+def _addresses_words(addresses: tuple[ServerAddress, ...]) -> dict[str, Json]:
+    """Return the field; a document without it is the same, byte for byte, as before it existed."""
+    return {"server_addresses": [asdict(one) for one in addresses]} if addresses else {}
+
+
+def _optional(value: dict[str, Json], name: str) -> list[Json]:
+    return _typed(value.get(name, []), list, name)
 
 
 def _getter(value: dict[str, Json]) -> Callable[[str, type[_T]], _T]:
