@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penguind.domain.advertised import Advertised
+    from penguind.identity.authority import Anchor
     from penguind.status import ListenerFacts, ServerStatus
 
 
