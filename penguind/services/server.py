@@ -69,21 +69,6 @@ class ServerService(ServerServiceServicer):
             certificate_expires_unix_ms=unix_ms(who.expires_time),
         )
 
-
-def _listener(facts: ListenerFacts) -> pb.Listener:
-    one = facts.settings
-    return pb.Listener(
-        name=one.name,
-        kind=one.kind,
-        address=one.address,
-        port=one.port,
-        advertised_host=one.advertised_host,
-        advertised_port=one.advertised_port,
-        deprecated=one.deprecated,
-        certificate_expires_unix_ms=unix_ms(facts.certificate_expires_time),
-        connected_devices=facts.connected_devices,
-    )
-
     async def ListAnchors(  # noqa: N802 -- gRPC's
         self,
         request: pb.ListAnchorsRequest,  # noqa: ARG002
@@ -99,3 +84,18 @@ def _listener(facts: ListenerFacts) -> pb.Listener:
                 for one in self._anchors()
             ]
         )
+
+
+def _listener(facts: ListenerFacts) -> pb.Listener:
+    one = facts.settings
+    return pb.Listener(
+        name=one.name,
+        kind=one.kind,
+        address=one.address,
+        port=one.port,
+        advertised_host=one.advertised_host,
+        advertised_port=one.advertised_port,
+        deprecated=one.deprecated,
+        certificate_expires_unix_ms=unix_ms(facts.certificate_expires_time),
+        connected_devices=facts.connected_devices,
+    )
