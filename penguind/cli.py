@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": "penguind.cli_run:run",
     "check-config": "penguind.cli_run:check_config",
     "operator": "penguind.cli_operator:operator",
+    "ports": "penguind.cli_ports:ports",
     "ca": "penguind.cli_ca:ca",
 }
 _DEFAULT = Path("/etc/penguind/penguind.toml")
