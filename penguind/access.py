@@ -180,8 +180,22 @@ def check_table(served: Mapping[str, Iterable[str]], table: Mapping[str, Row] = 
         )
 
 
-def permit(method: str, *, kind: str, roles: frozenset[str], listener: str) -> Row:
+def permit(
+    method: str,
+    *,
+    kind: str,
+    roles: frozenset[str],
+    listener: str,
+    withheld: frozenset[str] = frozenset(),
+) -> Row:
     """Return the method's row if the caller may call it here.
+
+    Args:
+        method: the full name.
+        kind: the kind of caller.
+        roles: the roles that an operator may use.
+        listener: the kind of listener that was dialled.
+        withheld: roles that an operator has, but may not use from its address.
 
     Raises:
         Forbidden: otherwise.
@@ -192,6 +206,15 @@ def permit(method: str, *, kind: str, roles: frozenset[str], listener: str) -> R
             f"a caller of kind {kind} may not call this method",
             code="not-permitted",
             subject=method,
+        )
+    if kind == "operator" and not roles & row.roles and withheld & row.roles:
+        raise Forbidden(
+            f"your role {', '.join(sorted(withheld & row.roles))} may not be used from the "
+            "address that you call from",
+            code="role-address",
+            subject=method,
+            remedy="call from another network; penguinctl operator ranges shows which, and "
+            "penguind operator ranges ROLE --clear, run on the server, lifts the limit",
         )
     if kind == "operator" and not roles & row.roles:
         raise Forbidden(

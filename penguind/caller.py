@@ -21,7 +21,8 @@ class Caller:
 
     `name` is the device id, the operator's name, or an applicant's address. `peer` is gRPC's peer
     text, `listener` the name of the listener that was dialled. `ended` is set when the caller's identity ends; a stream waits on it beside its next
-    message and then aborts its context. Trust: nothing here comes from a message's fields.
+    message and then aborts its context. `withheld` are roles that the operator has but may not use
+    from this address. Trust: nothing here comes from a message's fields.
     """
 
     kind: Kind
@@ -31,6 +32,7 @@ class Caller:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     serial: str = ""
     expires_time: datetime | None = None
+    withheld: frozenset[str] = frozenset()
     listener: str = ""
 
     @property

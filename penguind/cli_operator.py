@@ -14,8 +14,8 @@ import click
 from penguind import privileges
 from penguind.access import ROLES
 from penguind.config import load_settings
+from penguind.console import clear_ranges, list_operators, revoke_operator, show_ranges
 from penguind.console import invite as make_invitation
-from penguind.console import list_operators, revoke_operator
 from penguindome.display import printable
 from penguindome.times import parse_duration, utc_now
 
@@ -76,6 +76,24 @@ def revoke(config: Path, name: str) -> None:
     """
     asyncio.run(revoke_operator(_settings(config), name, utc_now))
     click.echo(f"{printable(name)} is revoked.")
+
+
+@operator.command()
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--clear", is_flag=True, help="Lift the limit.")
+@click.pass_obj
+def ranges(config: Path, role: str, *, clear: bool) -> None:
+    """Show the networks that ROLE may be used from, or lift the limit.
+
+    For whoever locked themselves out; else see: penguinctl operator ranges.
+    """
+    settings = _settings(config)
+    if clear:
+        asyncio.run(clear_ranges(settings, role, utc_now))
+        click.echo(f"The role {role} may be used from everywhere.")
+        return
+    for network in asyncio.run(show_ranges(settings, role)) or ("from everywhere",):
+        click.echo(printable(network))
 
 
 def _settings(config: Path) -> Settings:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from penguind.identity.authority import load_anchor
-from penguind.identity.invitations import Invitations
+from penguind.identity.invitations import Invitations, check_invitation
 from penguind.identity.trust import Trust
 from penguind.ledger import Ledger
 from penguind.mongod.child import Mongod, socket_uri
@@ -122,10 +122,28 @@ async def revoke_operator(settings: Settings, name: str, clock: Clock) -> None:
     """
     async with console_database(settings) as database:
         stores = await open_stores(database, settings.server.fleet_id)
-        await Ledger(stores.ledger, clock).append(CONSOLE, "operator.revoke", name, {})
-        await stores.invitations.withdraw(name)
-        if not await stores.operators.revoke(name):
+        invited = {one.name for one in await stores.invitations.open(clock())}
+        if await stores.operators.get(name) is None and name not in invited:
             raise NotFound("there is no such operator", subject=name[:64])
+        await Ledger(stores.ledger, clock).append(CONSOLE, "operator.revoke", name, {})
+        # First: an invitation that is redeemed meanwhile must not outlive this.
+        await stores.invitations.withdraw(name)
+        await stores.operators.revoke(name)
+
+
+async def show_ranges(settings: Settings, role: str) -> tuple[str, ...]:
+    """Return the networks that a role is limited to; none means no limit."""
+    async with console_database(settings) as database:
+        stores = await open_stores(database, settings.server.fleet_id)
+        return (await stores.role_ranges.all()).get(role, ())
+
+
+async def clear_ranges(settings: Settings, role: str, clock: Clock) -> None:
+    """Lift a role's limit to networks; a running server notices within two seconds."""
+    async with console_database(settings) as database:
+        stores = await open_stores(database, settings.server.fleet_id)
+        await Ledger(stores.ledger, clock).append(CONSOLE, "operator.ranges", role, {"ranges": []})
+        await stores.role_ranges.put(role, ())
 
 
 async def make_line(
@@ -138,8 +156,10 @@ async def make_line(
     clock: Clock,
 ) -> str:
     """Store an invitation and return its line, which carries anchor and trust hash."""
-    ledger = Ledger(stores.ledger, clock)
-    invitations = Invitations(stores.invitations, ledger, clock)
+    check_invitation(name, roles, ttl)
+    details = {"roles": sorted(set(roles))}
+    await Ledger(stores.ledger, clock).append(CONSOLE, "operator.invite", name, details)
+    invitations = Invitations(stores.invitations, clock)
     invitation_id, secret = await invitations.create(name, roles, ttl, CONSOLE)
     trust = Trust(stores.trust, settings.server.fleet_id, clock)
     return encode_invitation(

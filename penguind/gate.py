@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from penguind.identity.guard import Guard
     from penguind.identity.identities import Identities
+    from penguind.identity.ranges import RoleRanges
     from penguind.ledger import Ledger
     from penguind.throttle import Throttle
 
@@ -106,7 +107,13 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
 
     async def _handle(self, method: str, inner: Any, request: Any, context: Any) -> Any:
         who = replace(await self._authenticate(context), listener=self._name)
-        row = permit(method, kind=who.kind, roles=who.roles, listener=self._kind)
+        row = permit(
+            method,
+            kind=who.kind,
+            roles=who.roles,
+            listener=self._kind,
+            withheld=who.withheld,
+        )
         enter(who)
         self._note(who)
         with self._identities.living(who):
@@ -197,11 +204,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _TEXT_KEPT else f"{text[: _TEXT_KEPT - 1]}…"
 
 
-def certified(guard: Guard) -> Callable[[Any], Awaitable[Caller]]:
-    """Return how the main listener authenticates: by certificate."""
+def certified(guard: Guard, ranges: RoleRanges) -> Callable[[Any], Awaitable[Caller]]:
+    """Return how the main listener authenticates: by certificate, then by address."""
 
     async def authenticate(context: Any) -> Caller:
-        return await guard.authenticate(context.auth_context(), context.peer())
+        who = await guard.authenticate(context.auth_context(), context.peer())
+        return await ranges.limited(who)
 
     return authenticate
 

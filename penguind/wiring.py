@@ -81,7 +81,7 @@ def _listeners(base: Base, ports: PortWatch, main: Sequence[Served]) -> list[Lis
     """Return every listener; those of a kind share what stands behind their gates."""
     guard = Guard(base.authority, base.identities, base.clock)
     throttle = Throttle(base.settings.limits.enroll_per_minute)
-    authenticate = {"main": certified(guard), "bootstrap": throttled(throttle, base.clock)}
+    authenticate = {"main": certified(guard, base.ranges), "bootstrap": throttled(throttle, base.clock)}
     services = {"main": main, "bootstrap": bootstrap_services(base, ports)}
 
     def note(who: Caller) -> None:

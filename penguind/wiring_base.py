@@ -11,6 +11,7 @@ from penguind.check_loader import CheckLoader
 from penguind.identity.authority import load_authority
 from penguind.identity.identities import Identities
 from penguind.identity.nonces import Nonces
+from penguind.identity.ranges import RoleRanges
 from penguind.identity.trust import Trust
 from penguind.identity.upkeep import Upkeep
 from penguind.ingest import Ingest
@@ -45,6 +46,7 @@ class Base:
     authority: Authority
     identities: Identities
     ledger: Ledger
+    ranges: RoleRanges
     presence: Presence
     trust: Trust
     upkeep: Upkeep
@@ -113,6 +115,7 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
         authority=authority,
         identities=Identities(stores.devices, stores.operators, clock),
         ledger=ledger,
+        ranges=RoleRanges(stores.role_ranges, clock),
         presence=presence,
         trust=trust,
         upkeep=upkeep,

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from penguind.identity.blocking import Blocking
 from penguind.identity.clones import Clones
+from penguind.identity.invitations import Invitations
+from penguind.identity.operators import Operators
 from penguind.own_issues import OwnIssues
+from penguind.services.operator import OperatorService
 
 if TYPE_CHECKING:
     from penguind.wiring_base import Base, Judging
@@ -31,3 +34,17 @@ def make_clones(base: Base, blocking: Blocking) -> Clones:
     return Clones(
         ratchets=stores.ratchets, devices=stores.devices, meta=stores.meta, blocking=blocking
     )
+
+
+def make_operator_service(base: Base) -> OperatorService:
+    """Build what admins change operators with."""
+    stores = base.stores
+    operators = Operators(
+        operators=stores.operators,
+        invitations=stores.invitations,
+        ranges=stores.role_ranges,
+        inviting=Invitations(stores.invitations, base.clock),
+        identities=base.identities,
+        clock=base.clock,
+    )
+    return OperatorService(operators, base.ranges, base.advertised, base.clock)

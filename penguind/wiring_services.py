@@ -32,7 +32,7 @@ from penguind.store.overview import Overview
 from penguind.store.trail_queries import TrailQueries
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
-from penguind.wiring_identity import make_blocking
+from penguind.wiring_identity import make_blocking, make_operator_service
 from penguindome.v1 import (
     agent_pb2,
     agent_pb2_grpc,
@@ -130,9 +130,7 @@ def main_services(
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
-        _served(
-            operator_pb2, operator_pb2_grpc, "Operator", operator_pb2_grpc.OperatorServiceServicer()
-        ),
+        _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
         _served(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),

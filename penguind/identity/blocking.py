@@ -104,6 +104,11 @@ class Blocking:
         await keep_on("the watch over blocked devices", self._look)
 
     async def _look(self) -> None:
+        await self.reconcile()
+        await asyncio.sleep(self._look_seconds)
+
+    async def reconcile(self) -> None:
+        """Have the issue open for exactly those devices that the server blocked."""
         blocked = await self._devices.find(states=["blocked"])
         findings = [
             Finding(one.device_id, one.hostname, one.blocked_reason)
@@ -113,7 +118,6 @@ class Blocking:
         await self._issues.reconcile(
             CLONE, findings, self._clock(), gone="the device is not blocked any more"
         )
-        await asyncio.sleep(self._look_seconds)
 
     async def _expect(self, device_id: str, state: str) -> None:
         device = await self._devices.get(device_id)

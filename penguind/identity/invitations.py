@@ -36,11 +36,8 @@ _LONGEST = timedelta(days=30)
 class Invitations:
     """Makes invitations; redeeming needs what only the running server has."""
 
-    def __init__(
-        self, store: InvitationStore, ledger: Ledger, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, store: InvitationStore, clock: Callable[[], datetime]) -> None:
         self._store = store
-        self._ledger = ledger
         self._clock = clock
 
     async def create(
@@ -48,12 +45,12 @@ class Invitations:
     ) -> tuple[bytes, bytes]:
         """Make an invitation; returns its id and its secret, which is not kept.
 
+        The ledger's row is the caller's.
+
         Raises:
             InvalidInput: naming a bad name, role or duration.
         """
-        check_operator(name, roles)
-        if not timedelta(minutes=1) <= ttl <= _LONGEST:
-            raise InvalidInput("an invitation is valid for a minute to 30 days", subject="ttl")
+        check_invitation(name, roles, ttl)
         now = self._clock()
         invitation_id, secret = secrets.token_bytes(8), secrets.token_bytes(32)
         invitation = OperatorInvitation(
@@ -65,7 +62,6 @@ class Invitations:
             created_time=now,
             expires_time=now + ttl,
         )
-        await self._ledger.append(by, "operator.invite", name, {"roles": list(invitation.roles)})
         # A former invitation of the same name could put its former key back.
         await self._store.withdraw(name)
         await self._store.insert(invitation)
@@ -148,6 +144,17 @@ class Redemption:
         )
 
 
+def check_invitation(name: str, roles: Sequence[str], ttl: timedelta) -> None:
+    """Check what an invitation is to say.
+
+    Raises:
+        InvalidInput: naming a bad name, role or duration.
+    """
+    check_operator(name, roles)
+    if not timedelta(minutes=1) <= ttl <= _LONGEST:
+        raise InvalidInput("an invitation is valid for a minute to 30 days", subject="ttl")
+
+
 def check_operator(name: str, roles: Sequence[str]) -> None:
     """Check an operator's name and roles.
 
@@ -160,10 +167,19 @@ def check_operator(name: str, roles: Sequence[str]) -> None:
             subject=name[:64],
             remedy="use lower-case letters, digits, dots, dashes and underscores",
         )
+    check_roles(name, roles)
+
+
+def check_roles(subject: str, roles: Sequence[str]) -> None:
+    """Check that there are roles, and that they are known.
+
+    Raises:
+        InvalidInput: naming what is wrong.
+    """
     unknown = sorted(set(roles) - set(ROLES))
     if unknown or not roles:
         raise InvalidInput(
-            f"unknown role {unknown[0]!r}" if unknown else "an operator needs a role",
-            subject=name,
+            f"unknown role {unknown[0][:64]!r}" if unknown else "an operator needs a role",
+            subject=subject[:64],
             remedy=f"the roles are {', '.join(ROLES)}",
         )

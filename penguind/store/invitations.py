@@ -39,9 +39,20 @@ class InvitationStore:
         found = await self._invitations.find_one({"_id": invitation_id})
         return None if found is None else _invitation(found)
 
-    async def withdraw(self, name: str) -> None:
-        """Remove the invitations for a name."""
-        await self._invitations.delete_many({"name": name})
+    async def withdraw(self, name: str) -> bool:
+        """Remove the invitations for a name; False if there are none."""
+        result = await self._invitations.delete_many({"name": name})
+        return result.deleted_count > 0
+
+    async def open(self, now: datetime) -> list[OperatorInvitation]:
+        """Return invitations that can still be redeemed, and were not yet, by name."""
+        query = {
+            "csr_hash": b"",
+            "expires_time": {"$gt": now},
+            "wrong_secrets": {"$lt": _WRONG_SECRETS_ALLOWED},
+        }
+        cursor = self._invitations.find(query).sort([("name", 1), ("_id", 1)])
+        return [_invitation(found) async for found in cursor]
 
     async def count_wrong_secret(self, invitation_id: str) -> None:
         """Count a wrong secret; the fifth freezes the invitation."""

@@ -9,7 +9,7 @@ from penguind.domain.operator import SERIALS_KEPT, Operator
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from penguind.store.database import Database
@@ -53,6 +53,14 @@ class OperatorStore:
     async def all(self) -> list[Operator]:
         """Return all operators, by name."""
         return [_operator(found) async for found in self._operators.find({}).sort("_id", 1)]
+
+    async def set_roles(self, name: str, former: Sequence[str], roles: Sequence[str]) -> bool:
+        """Replace the roles of an operator; False if they, or the operator, changed meanwhile."""
+        result = await self._operators.update_one(
+            {"_id": name, "revoked": False, "roles": list(former)},
+            {"$set": {"roles": list(roles)}},
+        )
+        return result.matched_count == 1
 
     async def revoke(self, name: str) -> bool:
         """End an operator's identity; False if there is no such operator."""

@@ -81,9 +81,8 @@ class Holder:
 def test_two_holders_are_found_when_the_second_one_comes(visits, copy_confirms, copy_is_first):
     """Whichever comes first after the copy, and whether or not the thief's agent plays along."""
     device = Holder(b"")
-    server, made = Ratchet(EPOCH), 0
-    for confirms in [True, *visits]:
-        made += 1
+    server = Ratchet(EPOCH)
+    for made, confirms in enumerate([True, *visits]):
         server = device.visit(server, b"v%d" % made, confirms=confirms)
     copy = Holder(device.disk)
     order = [copy, device] if copy_is_first else [device, copy]

@@ -1,0 +1,305 @@
+"""Two holders of one device's key are found by the server, and one never looks like two."""
+
+import asyncio
+from datetime import timedelta
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from penguindome import certs
+from penguindome.error_wire import from_rpc_error
+from penguindome.times import to_unix_ms
+from penguindome.v1 import agent_pb2 as pb
+from penguindome.v1 import device_pb2
+from tests.harness.serving import refusal, running
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def in_server(mongo_uri, story):
+    async def run():
+        async with asyncio.timeout(50), running(mongo_uri) as server:
+            await story(server)
+
+    asyncio.run(run())
+
+
+class Machine:
+    """A computer with a device's identity, and a disk that keeps the check-in's value."""
+
+    def __init__(self, server, identity, disk=b""):
+        self.server, self.identity, self.disk = server, identity, disk
+        self.stub = server.agent(identity)
+        self.call = None
+
+    def copy(self):
+        return Machine(self.server, self.identity, self.disk)
+
+    async def check_in(self, *, keeps=True, confirms=True):
+        """Open a stream; return the value of the welcome."""
+        self.call = self.stub.CheckIn(
+            pb.CheckInRequest(
+                hostname="web-1",
+                device_time_unix_ms=to_unix_ms(self.server.clock()),
+                ratchet=self.disk,
+            )
+        )
+        value = (await self.call.read()).welcome.ratchet
+        if keeps:
+            self.disk = value
+        if keeps and confirms:
+            await self.confirm(value)
+        return value
+
+    async def confirm(self, value):
+        await self.stub.ConfirmCheckIn(pb.ConfirmCheckInRequest(ratchet=value))
+
+    async def ending(self):
+        """Return our error's code with which the stream ends."""
+        try:
+            async with asyncio.timeout(5):
+                while await self.call.read() is not grpc.aio.EOF:
+                    pass
+        except grpc.RpcError as error:
+            return from_rpc_error(error).code
+        return ""
+
+
+async def machine(server):
+    identity, _ = await server.enroll()
+    return Machine(server, identity)
+
+
+async def state(server, who):
+    return (await server.stores.devices.get(who.identity.name)).state
+
+
+async def clone_issues(server, who):
+    found = await server.stores.issues.find_open([who.identity.name], name="clone-suspected")
+    return [one.name for one in found]
+
+
+async def wait_for(condition):
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 -- looks at the database from outside
+            await asyncio.sleep(0.02)
+
+
+async def cloned(server):
+    """Return two machines of one device, the second of which has just been found out."""
+    device = await machine(server)
+    await device.check_in()
+    copy = device.copy()
+    await device.check_in()
+    error = await refusal(copy.check_in())
+    return device, copy, error
+
+
+def test_a_copied_identity_is_blocked_at_its_first_visit_after_the_devices(mongo_uri):
+    async def story(server):
+        device, copy, error = await cloned(server)
+        assert (error.code, "two machines" in error.reason) == ("blocked", True)
+        assert "penguinctl device unblock" in error.remedy
+        # The first machine was pushed aside by the second one before it was found out.
+        assert await device.ending() in {"", "identity-ended"}
+        assert await state(server, device) == "blocked"
+        stored = await server.stores.devices.get(device.identity.name)
+        assert stored.blocked_by == "server"
+        assert "127.0.0.1" in stored.blocked_reason
+        await wait_for(lambda: clone_issues(server, device))
+        for one in (device, copy):
+            assert (await refusal(one.check_in())).code == "blocked"
+            report = one.stub.SubmitReport(pb.SubmitReportRequest())
+            assert (await refusal(report)).code == "blocked"
+            assert (await refusal(server.renew(one.identity))).code == "blocked"
+            assert (await refusal(server.poll(one.identity))).code == "blocked"
+        rows = await server.stores.ledger.after(0, 100)
+        assert [row.actor for row in rows if row.action == "device.block"] == ["server"]
+
+    in_server(mongo_uri, story)
+
+
+def test_the_copy_may_come_first_and_never_confirm(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        copy = device.copy()
+        await copy.check_in(confirms=False)
+        await device.check_in()
+        assert (await refusal(copy.check_in())).code == "blocked"
+
+    in_server(mongo_uri, story)
+
+
+def test_live_calls_of_both_end_when_the_device_is_blocked(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        watch = health_pb2_grpc.HealthStub(server.channel(device.identity)).Watch(
+            health_pb2.HealthCheckRequest()
+        )
+        await watch.read()
+        copy = device.copy()
+        copy.disk = b"x" * 16
+        assert (await refusal(copy.check_in())).code == "blocked"
+        with pytest.raises(grpc.RpcError) as caught:
+            await watch.read()
+        assert from_rpc_error(caught.value).code == "identity-ended"
+
+    in_server(mongo_uri, story)
+
+
+def test_only_the_newest_connection_is_judged(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        copy = device.copy()
+        copy.disk = b"x" * 16
+        waiting = asyncio.create_task(copy.check_in(keeps=False))
+        await asyncio.sleep(0.3)
+        await device.check_in()
+        # Pushed aside while it was judged: it is sent away without a value.
+        assert await waiting == b""
+        assert await state(server, device) == "active"
+
+    in_server(mongo_uri, story)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_lost_welcomes_and_full_disks_are_no_clones(mongo_uri, times):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        for _ in range(times):
+            await device.check_in(keeps=False)
+        value = await device.check_in(confirms=False)
+        assert await device.check_in() != value
+        assert await state(server, device) == "active"
+
+    in_server(mongo_uri, story)
+
+
+def test_late_repeated_and_foreign_confirmations_change_nothing(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        first = await device.check_in(confirms=False)
+        second = await device.check_in()
+        for late in (first, second, b"z" * 16):
+            await device.confirm(late)
+        await device.check_in()
+        assert (await refusal(device.confirm(b""))).code == "invalid-input"
+        assert await state(server, device) == "active"
+
+    in_server(mongo_uri, story)
+
+
+def test_quick_connections_of_one_agent_race_each_other(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        for milliseconds in range(0, 40, 2):
+            # The network changes at any moment; the agent hangs up and comes back another way.
+            lost = device.copy()
+            words = asyncio.create_task(lost.check_in(keeps=False))
+            await asyncio.sleep(milliseconds / 1000)
+            words.cancel()
+            if lost.call is not None:
+                lost.call.cancel()
+            await device.check_in(keeps=milliseconds % 4 == 0)
+        assert await state(server, device) == "active"
+        assert not await clone_issues(server, device)
+
+    in_server(mongo_uri, story)
+
+
+def test_the_last_words_of_a_dead_connection_are_not_judged(mongo_uri):
+    """They came later than the next connection's, and their end follows them."""
+
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        late = device.copy()
+        await device.check_in()
+        words = asyncio.create_task(late.check_in())
+        await asyncio.sleep(0.3)
+        words.cancel()
+        late.call.cancel()
+        await asyncio.sleep(1)
+        assert await state(server, device) == "active"
+        await device.check_in()
+
+    in_server(mongo_uri, story)
+
+
+def test_an_old_agent_works_until_it_has_confirmed_once(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        for _ in range(3):
+            device.disk = b""
+            await device.check_in(confirms=False)
+        await device.check_in()
+        device.disk = b""
+        assert (await refusal(device.check_in())).code == "blocked"
+
+    in_server(mongo_uri, story)
+
+
+def test_a_restored_database_is_no_fleet_of_clones(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await device.check_in()
+        old = await server.stores.ratchets.get(device.identity.name)
+        await device.check_in()
+        now = await server.stores.ratchets.get(device.identity.name)
+        # As a backup would have it: what the device heard last was never handed out.
+        assert await server.stores.ratchets.put(device.identity.name, old, now)
+        copy = device.copy()
+        before = await server.stores.meta.epoch()
+        assert await server.stores.meta.begin_epoch() == before + 1
+        await device.check_in()
+        assert (await refusal(copy.check_in())).code == "blocked"
+
+    in_server(mongo_uri, story)
+
+
+def test_who_is_unblocked_starts_anew(mongo_uri):
+    async def story(server):
+        device, copy, _ = await cloned(server)
+        alice = server.devices(await server.operator())
+        request = device_pb2.UnblockDeviceRequest(device_id=device.identity.name)
+        assert (await alice.UnblockDevice(request)).unblocked
+        assert not (await alice.UnblockDevice(request)).unblocked
+        assert not await clone_issues(server, device)
+        await device.check_in()
+        assert (await refusal(copy.check_in())).code == "blocked"
+
+    in_server(mongo_uri, story)
+
+
+def test_a_certificate_that_ended_meanwhile_renews_after_the_unblocking(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        await server.stores.devices.block(device.identity.name, "alice", "lost", server.clock())
+        server.clock.move(days=30)
+        assert (await refusal(server.renew(device.identity))).code == "blocked"
+        assert await server.stores.devices.unblock(device.identity.name)
+        renewed, _ = await server.renew(device.identity)
+        facts = certs.parse_certificate(renewed.certificate)
+        assert facts.not_after > server.clock() + timedelta(days=10)
+
+    in_server(mongo_uri, story)
+
+
+def test_the_issue_opens_and_closes_also_if_the_server_died_between(mongo_uri):
+    async def story(server):
+        device = await machine(server)
+        now = server.clock()
+        await server.stores.devices.block(device.identity.name, "server", "two", now)
+        await server.application.workers["blocked devices"].__self__.reconcile()
+        assert await clone_issues(server, device) == ["clone-suspected"]
+        await server.stores.devices.unblock(device.identity.name)
+        await server.application.workers["blocked devices"].__self__.reconcile()
+        assert not await clone_issues(server, device)
+
+    in_server(mongo_uri, story)
