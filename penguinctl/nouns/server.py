@@ -9,11 +9,21 @@ import click
 from penguinctl import moments, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.output import output_option
+from penguinctl.watching import watch_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from penguindome.v1 import server_pb2
+
+_LISTENER_COLUMNS = (
+    output.Column("LISTENER"),
+    output.Column("KIND"),
+    output.Column("LISTENS ON"),
+    output.Column("ADVERTISED AS", shrinks=True),
+    output.Column("CONNECTED"),
+    output.Column("CERTIFICATE ENDS"),
+)
 
 
 @click.group()
@@ -24,6 +34,7 @@ def server() -> None:
 @server.command(
     epilog="\b\nExamples:\n  penguinctl server status\n  penguinctl server status -o json\n"
 )
+@watch_option
 @output_option
 @pass_app
 def status(app: App, output_format: str) -> None:
@@ -51,7 +62,7 @@ def _show(
 ) -> None:
     output.pairs(
         [
-            ("Server", f"{app.profile.host}:{app.profile.main_port}"),
+            ("Server", str(app.address)),
             ("Version", state.version),
             ("Fleet", state.fleet_id),
             ("Started", moments.local(state.started_unix_ms, app.now)),
@@ -72,8 +83,36 @@ def _show(
             ("Your certificate ends", moments.local(me.certificate_expires_unix_ms, app.now)),
         ]
     )
+    output.table(_LISTENER_COLUMNS, [_row(app, one) for one in state.listeners])
     for problem in state.problems:
         ui.out(ui.Styled("Problem: ", "red"), problem)
+
+
+def _row(app: App, one: server_pb2.Listener) -> list[str | ui.Styled]:
+    from penguindome.channels import target  # noqa: PLC0415 -- --help stays quick
+
+    return [
+        one.name,
+        ui.Styled(f"{one.kind}, deprecated", "yellow") if one.deprecated else one.kind,
+        target(one.address, one.port),
+        target(one.advertised_host, one.advertised_port),
+        str(one.connected_devices),
+        moments.local(one.certificate_expires_unix_ms, app.now),
+    ]
+
+
+def _listener(one: server_pb2.Listener) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "address": one.address,
+        "port": one.port,
+        "advertised_host": one.advertised_host,
+        "advertised_port": one.advertised_port,
+        "deprecated": one.deprecated,
+        "certificate_expires_time": moments.iso(one.certificate_expires_unix_ms),
+        "connected_devices": one.connected_devices,
+    }
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -97,6 +136,7 @@ def _json(
         "server_certificate_expires_time": moments.iso(state.server_certificate_expires_unix_ms),
         "trust_version": state.trust_version,
         "pinned_trust_hash": pinned,
+        "listeners": [_listener(one) for one in state.listeners],
         "problems": list(state.problems),
         "self": {
             "name": me.name,
