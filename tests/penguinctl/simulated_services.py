@@ -258,6 +258,19 @@ class Server(Base, server_pb2_grpc.ServerServiceServicer):
             trust_version=len(self.state.trust),
             reports_stored=17,
             problems=self.state.problems and ["the disk is nearly full"],
+            listeners=[
+                server_pb2.Listener(
+                    name="main",
+                    kind="main",
+                    address="::",
+                    port=7443,
+                    advertised_host="penguind.example.com",
+                    advertised_port=443,
+                    deprecated=True,
+                    certificate_expires_unix_ms=2_000_000_000_000,
+                    connected_devices=3,
+                )
+            ],
         )
 
     def GetSelf(self, request, context):  # noqa: N802
