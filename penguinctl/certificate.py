@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from penguinctl import moments, ui, wire
 from penguinctl.exits import NotVerified
 from penguinctl.session import connect_bootstrap
+from penguinctl.trust_store import TrustStore
+from penguinctl.whereabouts import placed
 from penguindome import certs, keys
 from penguindome.errors import InvalidInput, PenguinDomeError, Unauthenticated, Unavailable
 from penguindome.names import Principal, to_uri
@@ -56,23 +58,31 @@ def checked(certificate: bytes, key: bytes, *, fleet: str, operator: str) -> Cer
     return facts
 
 
-def renewed(folder: ProfileFolder, profile: Profile, now: datetime) -> Profile:
+def renewed(folder: ProfileFolder, profile: Profile, now: datetime, host: str = "") -> Profile:
     """Return the profile with a certificate that lasts, renewed if need be.
 
     A certificate that still holds and cannot be renewed now is used; the operator is told.
+
+    Args:
+        folder: The profile's files.
+        profile: Who we are.
+        now: The time.
+        host: Where the server is dialled, if not where the profile says.
 
     Raises:
         Unauthenticated: It has ended, and the server does not renew it.
         Unavailable: It has ended, and the server cannot be reached.
         NotVerified: It has ended, and whoever answers is not our server.
     """
+    if not host:
+        profile = placed(folder, profile)
     if _lasting(profile, now):
         return profile
     try:
         with _alone(folder):
             # Another run may have renewed it while we waited.
             profile = folder.load()
-            return profile if _lasting(profile, now) else _renew(folder, profile)
+            return profile if _lasting(profile, now) else _renew(folder, profile, host, now)
     except PenguinDomeError as error:
         _judge(error, profile, now)
         return profile
@@ -85,13 +95,17 @@ def _lasting(profile: Profile, now: datetime) -> bool:
     return 3 * left_ms > lifetime_ms
 
 
-def _renew(folder: ProfileFolder, profile: Profile) -> Profile:
+def _renew(folder: ProfileFolder, profile: Profile, host: str, now: datetime) -> Profile:
     key = folder.read("key.pem")
     session = connect_bootstrap(
-        profile.host, profile.bootstrap_port, anchor_pem=folder.read("anchor.pem")
+        host or profile.host,
+        profile.bootstrap_port,
+        anchor_pem=folder.read("anchor.pem"),
+        server_name=profile.host if host else "",
     )
     try:
         certificate = _fetch(session, profile.operator, key)
+        _catch_up(folder, session, now)
     finally:
         session.close()
     facts = checked(certificate, key, fleet=profile.fleet, operator=profile.operator)
@@ -103,6 +117,21 @@ def _renew(folder: ProfileFolder, profile: Profile) -> Profile:
     )
     folder.save(profile)
     return profile
+
+
+def _catch_up(folder: ProfileFolder, session: Session, now: datetime) -> None:
+    """Pin what was signed while we were away: anchors and addresses may be new.
+
+    Raises:
+        NotVerified: The server's documents do not continue ours.
+    """
+    store = TrustStore(folder)
+    if not store.versions():
+        return
+    current = store.current()
+    request = wire.bootstrap_pb2.GetTrustChainRequest(after_version=current.version)
+    answer = session.call("bootstrap.GetTrustChain", request, timeout_seconds=_TIMEOUT_SECONDS)
+    store.extend(answer.documents, current, now)
 
 
 def _fetch(session: Session, operator: str, key: bytes) -> bytes:

@@ -9,8 +9,10 @@ import click
 
 from penguinctl import moments, output, ui
 from penguinctl.app import App, pass_app
+from penguinctl.nouns import trust_server
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguinctl.watching import watch_option
 from penguindome.errors import PreconditionFailed
 from penguindome.times import to_unix_ms
 
@@ -25,13 +27,14 @@ def trust() -> None:
 
 
 @trust.command(epilog="\b\nExamples:\n  penguinctl trust show\n  penguinctl trust show -o json\n")
+@watch_option
 @output_option
 @pass_app
 def show(app: App, output_format: str) -> None:
     """Show the newest trust document, after verifying it here."""
     from penguinctl.trust_renewal import warn  # noqa: PLC0415 -- --help stays quick
 
-    store = _refreshed(app)
+    store = trust_server.refreshed(app)
     document = store.current()
     value = _json(document, store.pin())
     output.answer(output_format, value, lambda: _show(app, document, store.pin()))
@@ -50,7 +53,7 @@ def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None
     """
     from penguindome.trust import renewed  # noqa: PLC0415 -- --help stays quick
 
-    store = _refreshed(app)
+    store = trust_server.refreshed(app)
     following = renewed(store.current(), app.now)
     _publish(app, store, following, passphrase_file, output_format)
 
@@ -90,7 +93,7 @@ def add(
     from penguindome.openpgp import key_fingerprint  # noqa: PLC0415 -- --help stays quick
     from penguindome.trust import joined  # noqa: PLC0415 -- as above
 
-    store = _refreshed(app)
+    store = trust_server.refreshed(app)
     key = key_file.read_bytes()
     following = joined(store.current(), operator, key, app.now)
     ui.note(f"The key of {operator}: {key_fingerprint(key)}")
@@ -114,7 +117,7 @@ def remove(
     """
     from penguindome.trust import left  # noqa: PLC0415 -- --help stays quick
 
-    store = _refreshed(app)
+    store = trust_server.refreshed(app)
     following = left(store.current(), operator, app.now)
     if not yes:
         _confirm(operator, f"let nothing that {operator} signs count")
@@ -138,10 +141,7 @@ def _publish(
     passphrase_file: Path | None,
     output_format: str,
 ) -> None:
-    from penguinctl import signing, trust_renewal  # noqa: PLC0415 -- --help stays quick
-
-    key = signing.own_key(app.profile, passphrase_file)
-    trust_renewal.publish_next(app, store, following, key)
+    trust_server.publish(app, store, following, passphrase_file)
     document = store.current()
     value = _json(document, store.pin())
     end = moments.local(to_unix_ms(document.expires_time), app.now)
@@ -149,15 +149,9 @@ def _publish(
     output.answer(output_format, value, lambda: ui.out(said))
 
 
-def _refreshed(app: App) -> TrustStore:
-    from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
-
-    store = TrustStore(app.folder)
-    store.refresh(app.session, app.now)
-    return store
-
-
 def _show(app: App, document: TrustDocument, digest: bytes) -> None:
+    from penguinctl.server_trust import fingerprint, written  # noqa: PLC0415 -- --help stays quick
+
     rows: list[tuple[str, str | ui.Styled]] = [
         ("Version", str(document.version)),
         ("Hash", digest.hex()),
@@ -173,6 +167,8 @@ def _show(app: App, document: TrustDocument, digest: bytes) -> None:
         (f"Role {name}", f"{role.threshold} of {_names(document, role.fingerprints)}")
         for name, role in document.roles.items()
     ]
+    rows += [("TLS anchor", fingerprint(one)) for one in document.tls_anchors]
+    rows += [("Address", written(one)) for one in document.server_addresses]
     output.pairs(rows)
 
 
@@ -181,6 +177,8 @@ def _names(document: TrustDocument, fingerprints: tuple[str, ...]) -> str:
 
 
 def _json(document: TrustDocument, digest: bytes) -> dict[str, Any]:
+    from penguinctl.server_trust import fingerprint, written  # noqa: PLC0415 -- --help stays quick
+
     return {
         "version": document.version,
         "hash": digest.hex(),
@@ -197,4 +195,10 @@ def _json(document: TrustDocument, digest: bytes) -> dict[str, Any]:
             }
             for name, role in document.roles.items()
         },
+        "tls_anchors": [fingerprint(one) for one in document.tls_anchors],
+        "server_addresses": [written(one) for one in document.server_addresses],
     }
+
+
+trust.add_command(trust_server.anchors)
+trust.add_command(trust_server.addresses)
