@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from penguind.config_alerts import AlertSettings, read_alerts
+from penguind.config_keeping import (
+    BackupSettings,
+    RetentionSettings,
+    backup_settings,
+    retention_settings,
+)
 from penguind.config_listeners import (
     ListenerSettings,
     ListenSettings,
@@ -16,7 +22,8 @@ from penguind.config_listeners import (
     read_listen,
     read_listeners,
 )
-from penguindome.errors import NotFound
+from penguind.domain.version import parse_version
+from penguindome.errors import InvalidInput, NotFound
 from penguindome.logs import LogSettings
 from penguindome.settings import Section, read_settings
 
@@ -59,11 +66,16 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class AgentsSettings:
-    """What the server wishes of agents; they clamp it to their own bounds."""
+    """What the server wishes of agents; they clamp intervals to their own bounds.
+
+    `minimum_version` is empty where any will do.
+    """
 
     collect_interval: timedelta
     submit_interval: timedelta
     plugin_intervals: Mapping[str, timedelta]
+    minimum_version: str
+    clock_tolerance: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,8 @@ class Settings:
     checks_directory: Path
     limits: LimitSettings
     alerts: AlertSettings
+    retention: RetentionSettings
+    backup: BackupSettings
     logging: LogSettings
 
     @property
@@ -134,6 +148,8 @@ def load_settings(path: Path) -> Settings:
         checks_directory=_path(root.section("checks"), "directory", Path("/etc/penguind/checks.d")),
         limits=_limits(root.section("limits")),
         alerts=read_alerts(root.section("alerts")),
+        retention=retention_settings(root.section("retention")),
+        backup=backup_settings(root.section("backup")),
         logging=_logging(root.section("logging")),
     )
     root.finish()
@@ -169,7 +185,22 @@ def _agents(section: Section) -> AgentsSettings:
         collect_interval=_minutes(section, "collect_interval_minutes", 5),
         submit_interval=_minutes(section, "submit_interval_minutes", 1),
         plugin_intervals=intervals,
+        minimum_version=_version(section, "minimum_version"),
+        clock_tolerance=timedelta(
+            seconds=section.integer(
+                "clock_tolerance_seconds", default=120, minimum=1, maximum=86_400
+            )
+        ),
     )
+
+
+def _version(section: Section, name: str) -> str:
+    text = section.text(name, default="")
+    if text and parse_version(text) is None:
+        raise InvalidInput(
+            f"{text[:64]!r} is no version", subject=f"agents.{name}", remedy="for example 1.4"
+        )
+    return text
 
 
 def _limits(section: Section) -> LimitSettings:

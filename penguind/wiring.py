@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penguind.backup.periodic import PeriodicBackups
 from penguind.gate import Gate, certified, throttled
 from penguind.health import Health
 from penguind.identity.guard import Guard
 from penguind.listeners import Listener, Served, make_servers
+from penguind.retention import Retention
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
@@ -18,6 +20,7 @@ from penguind.wiring_services import (
     make_check_ins,
     make_flood_watch,
 )
+from penguind.wiring_watch import make_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -58,6 +61,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     health, quota = Health(), make_flood_watch(base, judging)
     served = main_services(base, judging, check_ins, quota)
     ports = make_port_watch(base, judging, check_ins)
+    backups = PeriodicBackups(settings, database, clock)
+    base.problems.add(backups.problems)
     listeners = _listeners(base, ports, [*served, *health.services(_names(served))])
     return Application(
         servers=make_servers(listeners, base.certificates),
@@ -71,8 +76,11 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "floods": quota.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
+            "periodic backups": backups.run,
             "ports": ports.run,
+            "retention": Retention(base.stores.old_things, settings.retention, clock).run,
             "upkeep": base.upkeep.run,
+            "watch": make_watch(base, judging).run,
         },
     )
 

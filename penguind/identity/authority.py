@@ -156,6 +156,10 @@ class Authority:
                 return kind
         return None
 
+    def ends(self) -> dict[Kind, datetime]:
+        """Return when the newest authority of each kind ends."""
+        return {kind: found[0].expires_time for kind, found in self._issuers.items()}
+
     def ending(self, now: datetime) -> list[Kind]:
         """Return the kinds whose newest authority ends soon."""
         return [

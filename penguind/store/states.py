@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from penguind.store.database import Database, Document, Session
 
 RECENT_REPORT_IDS = 64
+#: What an agent says of a clock that is off.
+WRONG_CLOCK = {"plugins.agent.clock": "wrong"}
 _HEAD = {"outputs": 1, "report.state_hash": 1, "recent_report_ids": 1, "following": 1, "first": 1}
 
 
@@ -71,9 +73,13 @@ class StateStore:
         self._states = database.db["states"]
 
     async def prepare(self) -> None:
-        """Make the collection: a transaction should not have to."""
+        """Make the collection, which a transaction should not have to, and the index."""
         with suppress(CollectionInvalid):
             await self._states.database.create_collection("states")
+        # States are large, and few say that.
+        await self._states.create_index(
+            "plugins.agent.clock", name="wrong_clocks", partialFilterExpression=WRONG_CLOCK
+        )
 
     async def create(self, device_id: str, now: datetime) -> None:
         """Make the empty state of a new device; an existing one stays as it is."""
