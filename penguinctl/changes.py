@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import moments, output, ui
+from penguinctl import listing, moments, output, ui, wire
 from penguinctl.output import Column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguinctl.app import App
     from penguindome.v1 import trail_pb2
 
@@ -32,14 +34,21 @@ def show(app: App, response: trail_pb2.ListTrailResponse, output_format: str) ->
     """Print entries, the newest first, and whether there are older ones."""
     if not response.entries:
         output.nothing(output_format, "No matching changes.")
-    value = {"entries": [_json(entry) for entry in response.entries], "more": response.more}
-    output.answer(output_format, value, lambda: _table(app, response))
+    listing.show(
+        output_format,
+        "entries",
+        response.entries,
+        _json,
+        blank=wire.trail_pb2.TrailEntry(),
+        human=lambda entries: _table(app, entries),
+        beside={"more": response.more},
+    )
     if response.more:
         ui.note("There are older changes; raise --limit to see them.")
 
 
-def _table(app: App, response: trail_pb2.ListTrailResponse) -> None:
-    if not response.entries:
+def _table(app: App, entries: Sequence[trail_pb2.TrailEntry]) -> None:
+    if not entries:
         return
     columns = (
         Column("RECEIVED"),
@@ -58,7 +67,7 @@ def _table(app: App, response: trail_pb2.ListTrailResponse) -> None:
             output.compact(entry.old_json) if entry.old_json else "-",
             output.compact(entry.new_json) if entry.new_json else "-",
         )
-        for entry in response.entries
+        for entry in entries
     ]
     output.table(columns, rows)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from penguinctl import exits, ui
+from penguinctl import exits, ui, view
 from penguinctl.app import App
 from penguinctl.lazy import LazyGroup, Noun
 from penguindome.errors import PenguinDomeError
@@ -30,8 +30,19 @@ class Penguinctl(LazyGroup):
         "trail": Noun("penguinctl.nouns.trail:trail", "The audit trail: what changed on devices."),
         "ledger": Noun("penguinctl.nouns.ledger:ledger", "The ledger: what operators did."),
         "trust": Noun("penguinctl.nouns.trust:trust", "The trust document: who may sign."),
+        "operator": Noun(
+            "penguinctl.nouns.operator:operator", "Operators: invite, change, revoke."
+        ),
         "server": Noun("penguinctl.nouns.server:server", "The server itself."),
+        "profile": Noun("penguinctl.nouns.profile:profile", "Profiles: one for each fleet."),
+        "completion": Noun("penguinctl.nouns.completion:completion", "Completion for your shell."),
     }
+
+    def prepare_completion(self, command: click.Command, path: str) -> None:
+        """Let the fleet's names be offered."""
+        from penguinctl import completion  # noqa: PLC0415 -- only for completion
+
+        completion.prepare(command, path)
 
 
 EPILOG = """\b
@@ -51,6 +62,10 @@ Exit codes:
 """
 
 
+# Set by the scripts of `penguinctl completion`.
+_COMPLETE = "_PENGUINCTL_COMPLETE"
+
+
 @click.group(
     cls=Penguinctl,
     epilog=EPILOG,
@@ -59,21 +74,51 @@ Exit codes:
 @click.option(
     "--config-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The profile's folder. [default: $XDG_CONFIG_HOME/penguinctl]",
+    help="Where profiles are. [default: $XDG_CONFIG_HOME/penguinctl]",
 )
+@click.option(
+    "--profile",
+    "profile_name",
+    default="",
+    envvar="PENGUINCTL_PROFILE",
+    metavar="NAME",
+    help="Use this profile; see `penguinctl profile`.",
+)
+@click.option(
+    "--server",
+    default="",
+    metavar="HOST[:PORT]",
+    help="Dial the profile's server there; it has to prove to be that server.",
+)
+@click.option("--no-pager", is_flag=True, help="Show long tables without a pager.")
 @click.version_option(package_name="penguindome", prog_name="penguinctl")
 @click.pass_context
-def cli(context: click.Context, config_dir: Path | None) -> None:
+def cli(
+    context: click.Context,
+    /,
+    *,
+    config_dir: Path | None,
+    profile_name: str,
+    server: str,
+    no_pager: bool,
+) -> None:
     """Look after the devices of a PenguinDome fleet.
 
     Devices are named by hostname, id, a pattern (web-*), label:NAME or failing:CHECK. Commands that
     cannot be undone take an id, or a hostname that exactly one device has.
     """
-    context.obj = App(config_dir)
+    from penguinctl.profiles import parse_address  # noqa: PLC0415 -- --help stays quick
+
+    view.current().pager = not no_pager
+    context.obj = App(config_dir, profile_name, parse_address(server) if server else None)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code."""
+    if _COMPLETE in os.environ:
+        from penguinctl import completion  # noqa: PLC0415 -- only for completion
+
+        completion.register()
     try:
         result = cli.main(args=list(arguments), prog_name="penguinctl", standalone_mode=False)
     except click.ClickException as error:

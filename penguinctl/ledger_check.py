@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penguinctl import wire
 from penguinctl.exits import NotVerified
+from penguinctl.progress import Progress
 from penguindome.chain import GENESIS, verify_rows
 from penguindome.errors import Damaged
 
@@ -45,19 +46,24 @@ def check_chain(app: App) -> Verified:
     """
     remembered = _remembered(app)
     promised = _promised(app)
+    with Progress("Verifying rows", promised.number) as work:
+        found, seen = _verify(app, remembered, work)
+    _check_end(found, promised, remembered, seen=seen)
+    _remember(app, found)
+    return Verified(found.number, found.hash, remembered.number if remembered else None)
+
+
+def _verify(app: App, remembered: Head | None, work: Progress) -> tuple[Head, bool]:
+    """Return the last row, and whether the remembered one was met on the way."""
     found = Head(0, GENESIS)
     seen = remembered is None or remembered.number == 0
-    while True:
-        rows = _page(app, found.number)
-        if not rows:
-            break
+    while rows := _page(app, found.number):
         if remembered and found.number < remembered.number <= found.number + len(rows):
             _compare(remembered, _row_hash(rows, remembered.number))
             seen = True
         found = Head(*verify_rows(rows, previous=found.hash, number=found.number))
-    _check_end(found, promised, remembered, seen=seen)
-    _remember(app, found)
-    return Verified(found.number, found.hash, remembered.number if remembered else None)
+        work.step(len(rows))
+    return found, seen
 
 
 def _page(app: App, after: int) -> list[ledger_pb2.LedgerRow]:

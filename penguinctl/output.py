@@ -1,4 +1,4 @@
-"""Answers in two forms: a table for people, JSON for programs."""
+"""Answers: tables for people; what programs read stands in `formats`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from penguinctl import exits, ui
+from penguinctl import exits, formats, pager, ui
 from penguinctl.ui import Styled
 from penguindome.display import printable
 
@@ -25,10 +25,10 @@ output_option = click.option(
     "-o",
     "--output",
     "output_format",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "yaml", "csv", "ndjson"]),
     default="table",
     show_default=True,
-    help="How to answer: a table for people or JSON for programs.",
+    help="How to answer: a table for people, the others for programs.",
 )
 
 
@@ -137,22 +137,18 @@ def pairs(rows: Sequence[tuple[str, str | Styled]]) -> None:
         ui.out(Styled(f"{name}:", "bold"), " " * (broad - len(name)), Styled(text, cell.style))
 
 
-def emit_json(value: Any) -> None:
-    """Print a JSON document: two spaces of indentation, ASCII only."""
-    ui.out(json.dumps(value, indent=2, ensure_ascii=True))
-
-
 def answer(output_format: str, value: Any, human: Callable[[], None]) -> None:
-    """Print JSON if it was asked for, else do what shows it to people."""
-    if output_format == "json":
-        emit_json(value)
-    else:
-        human()
+    """Print one object in the format that was asked for; `human` shows it to people."""
+    if output_format == "table":
+        pager.show(human)
+        return
+    record = formats.flattened(value) if output_format == "csv" else value
+    formats.emit(output_format, value, [record], list(record))
 
 
 def nothing(output_format: str, text: str) -> None:
-    """Say that there is nothing to show: in the table's place, or beside the JSON."""
-    (ui.note if output_format == "json" else ui.out)(text)
+    """Say that there is nothing to show: in the table's place, or beside what programs read."""
+    (ui.out if output_format == "table" else ui.note)(text)
 
 
 def end_with_nothing() -> NoReturn:

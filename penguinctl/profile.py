@@ -9,6 +9,7 @@ anchor.pem        the server anchor that the invitation carried
 trust/            the trust documents that we verified
 ledger.json       the ledger's head at the last verification
 gnupg/            the signing key's home, if penguinctl made the key
+profiles/         further profiles, and current-profile that names the one in use; see profiles.py
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class ProfileFolder:
 
     def create(self) -> None:
         """Make the folder private where it is missing; refuse one that others can read."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in reversed([each for each in self.path.parents if not each.exists()]):
+            parent.mkdir(mode=0o700, exist_ok=True)
         if not self.path.exists():
             durable.make_private_dir(self.path)
         self._check(self.path, directory=True)

@@ -63,7 +63,7 @@ def _check_same(previous: Profile, invitation: Invitation, folder: ProfileFolder
             f" {invitation.operator_name}'s in fleet {invitation.fleet}",
             subject=str(folder.path),
             code="other-profile",
-            remedy="Keep several profiles apart with --config-dir",
+            remedy="Give this one a name of its own: penguinctl --profile NAME init",
         )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from penguinctl.profile import Profile, ProfileFolder
+    from penguinctl.profiles import Address
 
 # A list of thousands of devices with their issues is a few MiB.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -73,26 +74,45 @@ class Session:
         return ours
 
 
-def connect(folder: ProfileFolder, profile: Profile) -> Session:
+def connect(folder: ProfileFolder, profile: Profile, detour: Address | None = None) -> Session:
     """Open a session as the operator of a profile.
+
+    Args:
+        folder: The profile's files.
+        profile: Who we are, and where the server is.
+        detour: Where it is dialled just now; it has to be the same server nonetheless.
 
     Raises:
         PreconditionFailed: A file of the profile is missing or open to others.
     """
+    host, port = (detour.host, detour.port) if detour else (profile.host, 0)
+    port = port or profile.main_port
     channel = channels.sync_channel(
-        profile.host,
-        profile.main_port,
+        host,
+        port,
         anchors_pem=folder.read("anchor.pem"),
         key_pem=folder.read("key.pem"),
         cert_pem=folder.read("certificate.pem"),
         max_message_bytes=MAX_MESSAGE_BYTES,
+        server_name=profile.host if detour else "",
     )
-    return Session(channel, f"{profile.host}:{profile.main_port}")
+    return Session(channel, channels.target(host, port))
 
 
-def connect_bootstrap(host: str, port: int, *, anchor_pem: bytes) -> Session:
-    """Open a session without an identity, to get one."""
+def connect_bootstrap(host: str, port: int, *, anchor_pem: bytes, server_name: str = "") -> Session:
+    """Open a session without an identity, to get one.
+
+    Args:
+        host: Where to dial.
+        port: Where to dial.
+        anchor_pem: What the server has to be certified by.
+        server_name: Whose certificate it has to show, where that is not the host.
+    """
     channel = channels.sync_channel(
-        host, port, anchors_pem=anchor_pem, max_message_bytes=BOOTSTRAP_MESSAGE_BYTES
+        host,
+        port,
+        anchors_pem=anchor_pem,
+        max_message_bytes=BOOTSTRAP_MESSAGE_BYTES,
+        server_name=server_name,
     )
-    return Session(channel, f"{host}:{port}")
+    return Session(channel, channels.target(host, port))

@@ -27,11 +27,18 @@ class Styled:
     style: str
 
 
+def obeys_sequences() -> bool:
+    """Tell whether the terminal obeys escape sequences; a dumb one shows them."""
+    return os.environ.get("TERM", "") not in ("", "dumb")
+
+
 def colour_wanted(stream: TextIO) -> bool:
-    """Tell whether a stream gets colour. Source: no-color.org."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+    """Tell whether a stream gets colour. Source: no-color.org, bixense.com/clicolors."""
+    if os.environ.get("NO_COLOR"):
         return False
-    return stream.isatty()
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return obeys_sequences() and stream.isatty()
 
 
 def _rendered(part: str | Styled, *, colour: bool) -> str:

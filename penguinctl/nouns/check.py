@@ -6,15 +6,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import output, ui, wire
+from penguinctl import listing, output, ui, wire
 from penguinctl.app import App, pass_app
+from penguinctl.listing import list_options
 from penguinctl.output import Column, output_option
 from penguinctl.severity import styled
+from penguinctl.watching import watch_option
 from penguindome.display import printable
 from penguindome.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from penguindome.v1 import check_pb2
 
@@ -28,22 +30,30 @@ def check() -> None:
 
 
 @check.command("list", epilog="\b\nExample:\n  penguinctl check list\n")
-@output_option
+@list_options
 @pass_app
 def list_(app: App, *, output_format: str) -> None:
     """Show the enabled checks, and the files that could not be loaded."""
     response: check_pb2.ListChecksResponse = app.call(
         "check.ListChecks", wire.check_pb2.ListChecksRequest()
     )
-    value = {
-        "checks": [_json(item) for item in response.checks],
-        "problems": [{"origin": p.origin, "reason": p.reason} for p in response.problems],
-    }
-    output.answer(output_format, value, lambda: _list(response))
+    problems = [{"origin": p.origin, "reason": p.reason} for p in response.problems]
+    listing.show(
+        output_format,
+        "checks",
+        response.checks,
+        _json,
+        blank=wire.check_pb2.Check(),
+        human=_list,
+        beside={"problems": problems},
+    )
+    if output_format not in ("json", "yaml"):
+        for problem in response.problems:
+            ui.note(ui.Styled("Not loaded: ", "red"), f"{problem.origin}: {problem.reason}")
 
 
-def _list(response: check_pb2.ListChecksResponse) -> None:
-    if not response.checks:
+def _list(checks: Sequence[check_pb2.Check]) -> None:
+    if not checks:
         ui.out("No checks.")
     else:
         columns = (
@@ -54,9 +64,7 @@ def _list(response: check_pb2.ListChecksResponse) -> None:
             Column("ORIGIN", shrinks=True),
             Column("SUMMARY", shrinks=True, least=24),
         )
-        output.table(columns, [_row(item) for item in response.checks])
-    for problem in response.problems:
-        ui.note(ui.Styled("Not loaded: ", "red"), f"{problem.origin}: {problem.reason}")
+        output.table(columns, [_row(item) for item in checks])
 
 
 def _row(item: check_pb2.Check) -> tuple[str | ui.Styled, ...]:
@@ -78,6 +86,7 @@ def _span(seconds: int) -> str:
 
 @check.command(epilog="\b\nExample:\n  penguinctl check show firewall-disabled\n")
 @click.argument("name")
+@watch_option
 @output_option
 @pass_app
 def show(app: App, name: str, output_format: str) -> None:

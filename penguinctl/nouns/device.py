@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import changes, device_view, moments, output, ui, wire
+from penguinctl import changes, device_view, listing, moments, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import ALL_STATES, find
-from penguinctl.nouns import device_change, device_entry
+from penguinctl.listing import list_options
+from penguinctl.nouns import device_block, device_change, device_entry
 from penguinctl.output import output_option
+from penguinctl.watching import watch_option
 from penguindome.errors import NotFound
 from penguindome.ids import is_device_id
 
@@ -36,6 +38,8 @@ Examples:
   penguinctl device list 'web-*' label:sales
   penguinctl device list failing:firewall-disabled -o json
   penguinctl device list --state revoked
+  penguinctl device list --columns hostname,os_name --sort -last_report_time -o csv
+  penguinctl device list --watch
 """,
 )
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
@@ -44,9 +48,9 @@ Examples:
     "states",
     multiple=True,
     type=click.Choice(ALL_STATES),
-    help="Only these states; may be repeated. [default: pending and active]",
+    help="Only these states; may be repeated. [default: all but revoked]",
 )
-@output_option
+@list_options
 @pass_app
 def list_(
     app: App, *, selectors: tuple[str, ...], states: tuple[str, ...], output_format: str
@@ -55,12 +59,14 @@ def list_(
     found = find(app, selectors, states)
     if not found:
         output.nothing(output_format, "No matching devices.")
-    value = (
-        {"devices": [device_view.to_json(item) for item in found]}
-        if output_format == "json"
-        else None
+    listing.show(
+        output_format,
+        "devices",
+        found,
+        device_view.to_json,
+        blank=wire.device_pb2.Device(),
+        human=lambda items: device_view.table(app, items),
     )
-    output.answer(output_format, value, lambda: device_view.table(app, found))
     if not found and (selectors or states):
         output.end_with_nothing()
 
@@ -80,6 +86,7 @@ Examples:
     multiple=True,
     help="Show what this plugin printed, too; patterns work: '*'.",
 )
+@watch_option
 @output_option
 @pass_app
 def show(app: App, device: str, plugins: tuple[str, ...], output_format: str) -> None:
@@ -134,7 +141,7 @@ Examples:
 @changes.since_option
 @changes.key_option
 @changes.limit_option
-@output_option
+@list_options
 @pass_app
 def history(app: App, /, *, device: str, output_format: str, **wishes: Any) -> None:
     """Show what changed on one device; by id also on one that was deleted."""
@@ -160,5 +167,7 @@ def _history_request(
 device.add_command(device_entry.approve)
 device.add_command(device_entry.revoke)
 device.add_command(device_entry.delete)
+device.add_command(device_block.block)
+device.add_command(device_block.unblock)
 device.add_command(device_change.label)
 device.add_command(device_change.collect)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import exits, output, ui, wire
+from penguinctl import exits, listing, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_some
 from penguinctl.output import output_option
+from penguinctl.progress import over
 from penguindome.display import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguindome.v1 import device_pb2
 
 
@@ -39,14 +42,16 @@ def label(
     """Add and remove labels of active devices."""
     if not add and not remove:
         raise click.UsageError("give --add or --remove")
-    done = [(item, _label(app, item, add, remove)) for item in find_some(app, selectors)]
-    value = {
-        "devices": [
-            {"device_id": item.device_id, "hostname": item.hostname, "labels": labels}
-            for item, labels in done
-        ]
-    }
-    output.answer(output_format, value, lambda: _labelled(done))
+    found = find_some(app, selectors)
+    done = over("Labelling devices", found, lambda item: (item, _label(app, item, add, remove)))
+    listing.show(
+        output_format,
+        "devices",
+        done,
+        lambda each: _identified(each[0]) | {"labels": each[1]},
+        blank=(wire.device_pb2.Device(), []),
+        human=_labelled,
+    )
 
 
 def _label(
@@ -56,7 +61,11 @@ def _label(
     return list(app.call("device.LabelDevice", request).labels)
 
 
-def _labelled(done: list[tuple[device_pb2.Device, list[str]]]) -> None:
+def _identified(item: device_pb2.Device) -> dict[str, Any]:
+    return {"device_id": item.device_id, "hostname": item.hostname}
+
+
+def _labelled(done: Sequence[tuple[device_pb2.Device, list[str]]]) -> None:
     for item, labels in done:
         ui.out(f"{printable(item.hostname)} ({item.device_id}): {output.words(labels)}")
 
@@ -79,14 +88,16 @@ def collect(
 
     Ends with 6 if a device is not connected; it collects by itself when it is back.
     """
-    done = [(item, _collect(app, item, plugins)) for item in find_some(app, selectors)]
-    value = {
-        "devices": [
-            {"device_id": item.device_id, "hostname": item.hostname, "delivered": heard}
-            for item, heard in done
-        ]
-    }
-    output.answer(output_format, value, lambda: _collected(done))
+    found = find_some(app, selectors)
+    done = over("Asking devices", found, lambda item: (item, _collect(app, item, plugins)))
+    listing.show(
+        output_format,
+        "devices",
+        done,
+        lambda each: _identified(each[0]) | {"delivered": each[1]},
+        blank=(wire.device_pb2.Device(), False),
+        human=_collected,
+    )
     if not all(heard for _, heard in done):
         raise click.exceptions.Exit(exits.CONFLICT)
 
@@ -96,7 +107,7 @@ def _collect(app: App, item: device_pb2.Device, plugins: tuple[str, ...]) -> boo
     return bool(app.call("device.CollectDevice", request).delivered)
 
 
-def _collected(done: list[tuple[device_pb2.Device, bool]]) -> None:
+def _collected(done: Sequence[tuple[device_pb2.Device, bool]]) -> None:
     for item, heard in done:
         words = "asked to collect" if heard else "not connected"
         ui.out(f"{printable(item.hostname)} ({item.device_id}): {words}")

@@ -61,6 +61,8 @@ def init(
     others could see it. Running again after an interruption goes on where it stopped; without an
     invitation, in a profile that was set up, it only looks after key and trust document.
     """
+    if app.server:
+        raise click.UsageError("the invitation says where the server is: leave --server out")
     if words or str(invitation_file).startswith("pdi1."):
         raise _exposed()
     from penguinctl.setting_up import Setup, SigningWish  # noqa: PLC0415 -- --help stays quick

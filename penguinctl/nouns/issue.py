@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import issue_view, output, ui, wire
+from penguinctl import issue_view, listing, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_some
+from penguinctl.listing import list_options
 from penguinctl.output import output_option
+from penguinctl.progress import Progress, over
+from penguinctl.watching import watch_option
 from penguindome.display import printable
 from penguindome.ids import is_ulid
 
@@ -42,12 +45,13 @@ Examples:
   penguinctl issue list
   penguinctl issue list label:sales --name 'firewall-*'
   penguinctl issue list web-1 --closed -o json
+  penguinctl issue list --columns severity,hostname,name --sort -severity,hostname
 """,
 )
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @click.option("--closed", is_flag=True, help="Closed ones, too.")
 @names_option
-@output_option
+@list_options
 @pass_app
 def list_(
     app: App,
@@ -61,8 +65,14 @@ def list_(
     found = _find(app, selectors, names, closed=closed)
     if not found:
         output.nothing(output_format, "No matching issues.")
-    value = {"issues": [issue_view.to_json(item) for item in found]}
-    output.answer(output_format, value, lambda: issue_view.table(app, found))
+    listing.show(
+        output_format,
+        "issues",
+        found,
+        issue_view.to_json,
+        blank=wire.issue_pb2.Issue(),
+        human=lambda items: issue_view.table(app, items),
+    )
     if not found and (selectors or names):
         output.end_with_nothing()
 
@@ -78,6 +88,7 @@ def _find(
 
 @issue.command(epilog="\b\nExample:\n  penguinctl issue show 01HZY3J5Q0G7X8K9M2N4P6R8ST\n")
 @click.argument("issue_id")
+@watch_option
 @output_option
 @pass_app
 def show(app: App, issue_id: str, output_format: str) -> None:
@@ -94,11 +105,11 @@ def show(app: App, issue_id: str, output_format: str) -> None:
 @pass_app
 def audit(app: App, selectors: tuple[str, ...], output_format: str) -> None:
     """Run the checks now, and show what that opened and closed."""
-    response: issue_pb2.AuditDevicesResponse = app.call(
-        "issue.AuditDevices",
-        wire.issue_pb2.AuditDevicesRequest(selectors=selectors),
-        timeout_seconds=_AUDIT_SECONDS,
-    )
+    request = wire.issue_pb2.AuditDevicesRequest(selectors=selectors)
+    with Progress("Judging devices"):
+        response: issue_pb2.AuditDevicesResponse = app.call(
+            "issue.AuditDevices", request, timeout_seconds=_AUDIT_SECONDS
+        )
     value = {
         "devices": response.devices,
         "opened": [issue_view.to_json(item) for item in response.opened],
@@ -150,9 +161,16 @@ def open_(
     A name that a check has closes by itself when the check passes.
     """
     devices = find_some(app, selectors)
-    done = [_open(app, item.device_id, name, **wishes) for item in devices for name in names]
-    value = {"issues": [issue_view.to_json(item.issue) | {"opened": item.opened} for item in done]}
-    output.answer(output_format, value, lambda: _opened(done))
+    wanted = [(item.device_id, name) for item in devices for name in names]
+    done = over("Opening issues", wanted, lambda each: _open(app, *each, **wishes))
+    listing.show(
+        output_format,
+        "issues",
+        done,
+        lambda item: issue_view.to_json(item.issue) | {"opened": item.opened},
+        blank=wire.issue_pb2.OpenIssueResponse(),
+        human=_opened,
+    )
 
 
 def _open(
@@ -165,7 +183,7 @@ def _open(
     return response
 
 
-def _opened(done: list[issue_pb2.OpenIssueResponse]) -> None:
+def _opened(done: Sequence[issue_pb2.OpenIssueResponse]) -> None:
     for item in done:
         verb = "Opened" if item.opened else "Already open:"
         ui.out(f"{verb} {_one(item.issue)}")
@@ -203,8 +221,14 @@ def close(
     closed = _close(app, _chosen(app, terms, names), reason)
     if not closed:
         output.nothing(output_format, "No matching issues.")
-    value = {"closed": [issue_view.to_json(item) for item in closed]}
-    output.answer(output_format, value, lambda: _closed(closed))
+    listing.show(
+        output_format,
+        "closed",
+        closed,
+        issue_view.to_json,
+        blank=wire.issue_pb2.Issue(),
+        human=_closed,
+    )
     if not closed:
         output.end_with_nothing()
 
@@ -212,10 +236,12 @@ def close(
 def _close(app: App, ids: Sequence[str], reason: str) -> list[issue_pb2.Issue]:
     """Close issues, as many at a time as the server takes, and return those that were open."""
     closed: list[issue_pb2.Issue] = []
-    for start in range(0, len(ids), _CLOSED_AT_ONCE):
-        some = ids[start : start + _CLOSED_AT_ONCE]
-        request = wire.issue_pb2.CloseIssuesRequest(issue_ids=some, reason=reason)
-        closed += app.call("issue.CloseIssues", request).closed
+    with Progress("Closing issues", len(ids)) as work:
+        for start in range(0, len(ids), _CLOSED_AT_ONCE):
+            some = ids[start : start + _CLOSED_AT_ONCE]
+            request = wire.issue_pb2.CloseIssuesRequest(issue_ids=some, reason=reason)
+            closed += app.call("issue.CloseIssues", request).closed
+            work.step(len(some))
     return closed
 
 
@@ -230,6 +256,6 @@ def _chosen(app: App, terms: Sequence[str], names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _closed(closed: list[issue_pb2.Issue]) -> None:
+def _closed(closed: Sequence[issue_pb2.Issue]) -> None:
     for item in closed:
         ui.out(f"Closed {_one(item)}")

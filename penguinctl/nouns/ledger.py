@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import moments, output, ui, wire
+from penguinctl import listing, moments, output, ui, wire
 from penguinctl.app import App, pass_app
+from penguinctl.listing import list_options
 from penguinctl.output import Column, output_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguindome.v1 import ledger_pb2
 
 
@@ -31,7 +34,7 @@ Examples:
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many."
 )
-@output_option
+@list_options
 @pass_app
 def list_(app: App, *, after: int | None, limit: int, output_format: str) -> None:
     """Show rows, oldest first; without --after the newest ones."""
@@ -41,8 +44,14 @@ def list_(app: App, *, after: int | None, limit: int, output_format: str) -> Non
     rows: list[ledger_pb2.LedgerRow] = list(app.call("ledger.ListLedger", request).rows)
     if not rows:
         output.nothing(output_format, "No ledger rows.")
-    value = {"rows": [_json(row) for row in rows]}
-    output.answer(output_format, value, lambda: _table(app, rows))
+    listing.show(
+        output_format,
+        "rows",
+        rows,
+        _json,
+        blank=wire.ledger_pb2.LedgerRow(),
+        human=lambda items: _table(app, items),
+    )
 
 
 def _head(app: App) -> ledger_pb2.GetLedgerHeadResponse:
@@ -51,7 +60,7 @@ def _head(app: App) -> ledger_pb2.GetLedgerHeadResponse:
     return response
 
 
-def _table(app: App, rows: list[ledger_pb2.LedgerRow]) -> None:
+def _table(app: App, rows: Sequence[ledger_pb2.LedgerRow]) -> None:
     if not rows:
         return
     columns = (

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import moments, output, ui, wire
+from penguinctl import listing, moments, output, ui, wire
 from penguinctl.app import App, pass_app
+from penguinctl.listing import list_options
 from penguinctl.output import Column, output_option
 from penguindome.times import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguindome.v1 import token_pb2
 
 
@@ -95,7 +98,7 @@ def _wish(
 @token.command(
     "list", epilog="\b\nExamples:\n  penguinctl token list\n  penguinctl token list -o json\n"
 )
-@output_option
+@list_options
 @pass_app
 def list_(app: App, *, output_format: str) -> None:
     """Show all tokens, the newest first; secrets are known to nobody."""
@@ -103,11 +106,17 @@ def list_(app: App, *, output_format: str) -> None:
     tokens: list[token_pb2.Token] = list(app.call("token.ListTokens", request).tokens)
     if not tokens:
         output.nothing(output_format, "No tokens.")
-    value = {"tokens": [_json(item) for item in tokens]}
-    output.answer(output_format, value, lambda: _table(app, tokens))
+    listing.show(
+        output_format,
+        "tokens",
+        tokens,
+        _json,
+        blank=wire.token_pb2.Token(),
+        human=lambda items: _table(app, items),
+    )
 
 
-def _table(app: App, tokens: list[token_pb2.Token]) -> None:
+def _table(app: App, tokens: Sequence[token_pb2.Token]) -> None:
     if not tokens:
         return
     titles = ("TOKEN", "STATE", "USES", "EXPIRES", "BY", "APPROVAL")

@@ -8,7 +8,7 @@ import click
 
 from penguinctl import changes, moments, output, wire
 from penguinctl.app import App, pass_app
-from penguinctl.output import output_option
+from penguinctl.listing import list_options
 
 if TYPE_CHECKING:
     from penguindome.v1 import trail_pb2
@@ -26,7 +26,7 @@ Examples:
 @changes.since_option
 @changes.key_option
 @changes.limit_option
-@output_option
+@list_options
 @pass_app
 def trail(
     app: App, *, selectors: tuple[str, ...], since: str, key: str, limit: int, output_format: str

@@ -90,10 +90,18 @@ def sync_channel(
     key_pem: bytes | None = None,
     cert_pem: bytes | None = None,
     max_message_bytes: int = MESSAGE_LIMIT_BYTES,
+    server_name: str = "",
 ) -> grpc.Channel:
-    """Open a blocking channel that trusts the given anchors and nothing else."""
+    """Open a blocking channel that trusts the given anchors and nothing else.
+
+    Args:
+        server_name: Whose certificate the server has to show, where that is not the host: the
+            server is reached by a detour, and has to prove to be itself nonetheless.
+    """
     credentials = _credentials(anchors_pem, key_pem, cert_pem)
     options = client_options(max_message_bytes)
+    if server_name:
+        options.append(("grpc.ssl_target_name_override", server_name.strip("[]")))
     return grpc.secure_channel(target(host, port), credentials, options=options)
 
 

@@ -240,7 +240,7 @@ def test_profile_of_another_fleet_is_kept_apart(fresh, ctl):
     ctl("init", stdin=fresh.invitation())
     line = fresh.invitation(fleet="0" * 31 + "1")
     result = ctl("init", stdin=line)
-    assert (result.code, "--config-dir" in result.err) == (6, True)
+    assert (result.code, "--profile NAME" in result.err) == (6, True)
 
 
 def test_certificate_for_another_key_is_refused(fresh, ctl):

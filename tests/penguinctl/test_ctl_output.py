@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguinctl import moments, output, ui
+from penguinctl import formats, moments, output, ui
 from penguinctl.output import Column
 from penguindome.errors import InvalidInput
 from tests.penguinctl import samples
@@ -56,7 +56,7 @@ def test_colour_is_for_people_at_terminals_only(simulator, operator):
 
 
 def test_json_is_ascii(capsys):
-    output.emit_json({"name": "é\x7f\u202e\x9b日"})
+    formats.emit_json({"name": "é\x7f\u202e\x9b日"})
     text = capsys.readouterr().out
     assert text.isascii()
     assert json.loads(text)["name"] == "é\x7f\u202e\x9b日"

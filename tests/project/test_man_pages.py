@@ -24,7 +24,7 @@ SETTINGS = [
     ("penguind.toml.5", "penguind/config.py"),
 ]
 # Said once for all commands.
-COMMON = {"-h", "--help", "-o", "--output", ""}
+COMMON = {"-h", "--help", "-o", "--output", "--columns", "--sort", "--watch", ""}
 
 
 def page(name):
