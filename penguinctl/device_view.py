@@ -55,6 +55,7 @@ def facts(app: App, item: device_pb2.Device) -> None:
             ("Device", item.device_id),
             ("Hostname", item.hostname),
             ("State", styled(item.state)),
+            *_held(item),
             ("Online", "yes" if item.connected else "no"),
             ("System", item.os_name or "-"),
             ("Agent", item.agent_version or "-"),
@@ -71,6 +72,13 @@ def facts(app: App, item: device_pb2.Device) -> None:
             ("Same hardware as", output.words(item.same_hardware)),
         ]
     )
+
+
+def _held(item: device_pb2.Device) -> list[tuple[str, str]]:
+    """Return who blocked or suspended a device, and why."""
+    if not item.held_by:
+        return []
+    return [("Held by", item.held_by), ("Because", item.held_reason or "-")]
 
 
 def _approval(name: str) -> str:
@@ -126,6 +134,8 @@ def to_json(item: device_pb2.Device) -> dict[str, Any]:
         "same_hardware": list(item.same_hardware),
         "certificate_expires_time": moments.iso(item.certificate_expires_unix_ms),
         "clock_skew_ms": item.clock_skew_ms,
+        "held_by": item.held_by,
+        "held_reason": item.held_reason,
     }
 
 

@@ -28,16 +28,18 @@ def find(app: App, selectors: Sequence[str], states: Sequence[str]) -> list[devi
     return list(app.call("device.ListDevices", request).devices)
 
 
-def find_some(app: App, selectors: Sequence[str]) -> list[device_pb2.Device]:
-    """Return the active devices that selectors pick.
+def find_some(
+    app: App, selectors: Sequence[str], states: Sequence[str] = ("active",)
+) -> list[device_pb2.Device]:
+    """Return the devices in some states that selectors pick.
 
     Raises:
         NotFound: There are none.
     """
-    found = find(app, selectors, ["active"])
+    found = find(app, selectors, states)
     if not found:
         raise NotFound(
-            "no active device matches",
+            f"no {' or '.join(states)} device matches",
             subject=" ".join(selectors),
             remedy="See `penguinctl device list`",
         )

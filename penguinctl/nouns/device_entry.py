@@ -113,7 +113,7 @@ def revoke(
 
     A waiting device is refused by its id. At a terminal you are asked first.
     """
-    found = find_one(app, device, "active", "pending")
+    found = find_one(app, device, "active", "pending", "blocked")
     if not yes and ui.interactive():
         _confirm_name(found, "end the identity of")
     request = wire.device_pb2.RevokeDeviceRequest(device_id=found.device_id, reason=reason)
