@@ -165,6 +165,40 @@ def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, pass
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
 
 
+def test_the_servers_anchors_are_signed_in_and_out(fleet, alice, agent, passphrase):
+    fleet.server.run("ca", "rotate", "anchor")
+    new, old = (row.split()[-1] for row in fleet.server.run("ca", "show").splitlines()[4::2])
+    listed = alice.json("trust", "anchors")["anchors"]
+    found = [(one["fingerprint"], one["pinned"], one["on_server"]) for one in listed]
+    assert found == [(new, False, True), (old, True, True)]
+    assert new in alice.run("trust", "anchors")
+    words = ("trust", "anchors", "--yes", "--passphrase-file", passphrase)
+    wrong = alice.run(*words, "--add-from-server", "--fingerprint", old, status=1)
+    assert "not the one that was given" in wrong
+    both(alice, *words, "--add-from-server", "--fingerprint", new[:12])
+    assert alice.json("trust", "show")["tls_anchors"] == [new, old]
+    version = alice.json(*words, "--remove", old[:8])["version"]
+    assert alice.json("trust", "show")["tls_anchors"] == [new]
+    assert "no device would believe" in alice.run(*words, "--remove", new, status=1)
+    newest = agent.folder / "state" / "trust" / f"{version}.json"
+    wait_until(newest.exists, 30, "the device did not fetch the new trust document")
+    agent.stop()
+    agent.start()
+    wait_until(lambda: agent.status()["connected"], 30, agent.log())
+
+
+def test_the_servers_addresses_are_set_and_cleared(fleet, alice, passphrase):
+    here = f"localhost:{fleet.server.main_port},{fleet.server.bootstrap_port}"
+    signed = ("--passphrase-file", passphrase)
+    assert both(alice, "trust", "addresses")["addresses"] == []
+    alice.json("trust", "addresses", "--set", here, "--set", "[::1]:1,2", *signed)
+    shown = [here, "[::1]:1,2"]
+    assert alice.json("trust", "show")["server_addresses"] == shown
+    assert alice.run("trust", "addresses").split() == shown
+    assert alice.json("trust", "addresses", "--clear", *signed)["addresses"] == []
+    assert "no address" in alice.run("trust", "addresses", "--set", "nowhere", *signed, status=2)
+
+
 def test_devices_come_and_go(fleet, alice, passphrase):
     token = alice.token("--uses", "2", "--approve")
     for spelling in ("-o", "--output"):

@@ -117,6 +117,51 @@ def test_own_certificate_and_own_database_serve_an_operator(fleet, second):
         second.stop()
 
 
+def authorities(server):
+    """Return what `ca show` lists, as (kind, role, fingerprint)."""
+    rows = [line.split() for line in server.run("ca", "show").splitlines()[::2]]
+    return [(row[0], row[1], row[-1]) for row in rows]
+
+
+def test_authorities_are_shown_rotated_and_retired(fleet, alice):
+    server = fleet.server
+    before = authorities(server)
+    kinds = ["device", "operator", "anchor"]
+    assert [(kind, role) for kind, role, _ in before] == [(kind, "issuing") for kind in kinds]
+    for kind in ("device", "operator"):
+        assert "issues from now on" in server.run("ca", "rotate", kind)
+    after = authorities(server)
+    assert [row[1] for row in after] == ["issuing", "accepted", "issuing", "accepted", "issuing"]
+    former = after[1][2]
+    assert former == before[0][2]
+    refused = server.try_run("ca", "retire", "device", former[:12])
+    assert refused.returncode == 1
+    assert "valid until" in refused.stderr
+    assert "is retired" in server.run("ca", "retire", "device", former[:12], "--force")
+    assert former not in server.run("ca", "show")
+    alice.run("server", "status")
+    assert "authority.retire" in alice.run("ledger", "list")
+
+
+def test_the_anchor_is_rotated_with_its_key_elsewhere(fleet, alice):
+    server = fleet.server
+    key = server.folder / "state/authority/anchor-key.pem"
+    stick = fleet.folder / "stick.pem"
+    stick.write_bytes(key.read_bytes())
+    key.unlink()
+    said = server.try_run("ca", "rotate", "anchor")
+    assert said.returncode == 1
+    assert "--anchor-key" in said.stderr
+    assert "Renewed" in server.run("ca", "renew", "--anchor-key", stick)
+    if os.geteuid() == 0:
+        os.chown(stick, NOBODY, NOBODY)
+    assert "penguinctl trust anchors" in server.run("ca", "rotate", "anchor", "--anchor-key", stick)
+    assert "Renewed" in server.run("ca", "renew")
+    # She knows only the former one, which vouches for the new one.
+    alice.run("server", "status")
+    assert "Nothing is new" not in alice.run("trust", "anchors")
+
+
 def test_all_that_there_is_was_run():
     missing = recorder.demanded(cli) - recorder.used(cli)
     assert not missing, f"no test of this module runs: {sorted(missing)}"
