@@ -39,10 +39,10 @@ def label(
     remove: tuple[str, ...],
     output_format: str,
 ) -> None:
-    """Add and remove labels of active devices."""
+    """Add and remove labels of active and blocked devices."""
     if not add and not remove:
         raise click.UsageError("give --add or --remove")
-    found = find_some(app, selectors)
+    found = find_some(app, selectors, ("active", "blocked"))
     done = over("Labelling devices", found, lambda item: (item, _label(app, item, add, remove)))
     listing.show(
         output_format,
