@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from penguind.domain.check import SEVERITIES
 from penguind.domain.issue import opened_issue
 from penguind.domain.verdict import Judged
 from penguindome.logs import logger
@@ -38,7 +39,7 @@ class Finding:
     """One problem: whose it is, and what was seen.
 
     `evidence` has JSON values only. `severity` and `summary` are the check's where they are not
-    given.
+    given; a severity is never higher than the check's.
     """
 
     device_id: str
@@ -168,11 +169,8 @@ def is_subject(device_id: str) -> bool:
 
 
 def _worded(check: Check, finding: Finding) -> Check:
-    return replace(
-        check,
-        severity=finding.severity or check.severity,
-        summary=finding.summary or check.summary,
-    )
+    severity = min(finding.severity or check.severity, check.severity, key=SEVERITIES.index)
+    return replace(check, severity=severity, summary=finding.summary or check.summary)
 
 
 def _renewed(check: Check, finding: Finding, issue: Issue) -> Issue:

@@ -12,9 +12,11 @@ from penguind.watch import expiry
 from penguind.workers import heed_cancellation, keep_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from penguind.config import AgentsSettings
+    from penguind.domain.facts import DeviceFacts
     from penguind.own_issues import OwnIssues
     from penguind.store.watching import WatchQueries
     from penguind.watch.server_ends import ServerEnds
@@ -56,14 +58,24 @@ class Watch:
         self._server_version = server_version
         self._clock = clock
         self._looked_time: datetime | None = None
+        self._lock = asyncio.Lock()
 
     async def run(self) -> None:
         """Look for ever."""
         await keep_on("the server's own looks", self._turn)
 
     async def look(self, now: datetime) -> None:
-        """Look at everything now."""
-        devices = await self._queries.facts()
+        """Look at everything now.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        async with self._lock:
+            devices = await self._queries.facts()
+            await self._look_at(devices, now)
+            await self._look_for_ends(devices, now)
+
+    async def _look_at(self, devices: Sequence[DeviceFacts], now: datetime) -> None:
         reconcile = self._issues.reconcile
         clocks = rules.wrong_clocks(devices, self._settings.clock_tolerance)
         await reconcile(CLOCKS, clocks, now, gone="the clock is right")
@@ -74,14 +86,12 @@ class Watch:
             minimum_version=self._settings.minimum_version,
         )
         await reconcile(VERSIONS, outdated, now, gone="the agent is new enough")
+
+    async def _look_for_ends(self, devices: Sequence[DeviceFacts], now: datetime) -> None:
         ending = [expiry.expiry_finding(one, now) for one in await self._ends.all()]
-        certificates = rules.unrenewed_certificates(devices, DEVICE_LIFETIME, now)
-        await reconcile(
-            expiry.NAME,
-            [*(one for one in ending if one is not None), *certificates],
-            now,
-            gone="it was renewed",
-        )
+        found = [one for one in ending if one is not None]
+        found += rules.unrenewed_certificates(devices, DEVICE_LIFETIME, now)
+        await self._issues.reconcile(expiry.NAME, found, now, gone="it was renewed")
 
     async def _turn(self) -> None:
         now, looked = self._clock(), self._looked_time
