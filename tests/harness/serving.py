@@ -35,7 +35,7 @@ from tests.harness.database import fresh_database
 from tests.harness.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class MovingClock:
@@ -77,12 +77,13 @@ class Running:
         self._channels = []
         self.bootstrap = bootstrap_pb2_grpc.BootstrapServiceStub(self.channel(bootstrap=True))
 
-    def channel(self, who: Identity | None = None, *, bootstrap: bool = False):
-        """Return a channel with a certificate or none, to either listener."""
-        listen = self.settings.listen
+    def channel(self, who: Identity | None = None, *, bootstrap: bool = False, listener: str = ""):
+        """Return a channel with a certificate or none, to either listener, or to one by name."""
+        name = listener or ("bootstrap" if bootstrap else "main")
+        there = next(one for one in self.settings.listeners if one.name == name)
         channel = aio_channel(
-            "127.0.0.1",
-            listen.bootstrap_port if bootstrap else listen.main_port,
+            there.address,
+            there.port,
             anchors_pem=self.anchor,
             key_pem=who.key if who else None,
             cert_pem=who.certificate if who else None,
@@ -190,9 +191,19 @@ class Running:
 
 
 @asynccontextmanager
-async def running(uri: str, settings_text: str = "") -> AsyncIterator[Running]:
-    """Set a server up and serve it in this process until the block ends."""
+async def running(
+    uri: str, settings_text: str = "", prepare: Callable[[Path, MovingClock], object] | None = None
+) -> AsyncIterator[Running]:
+    """Set a server up and serve it in this process until the block ends.
+
+    Args:
+        uri: a MongoDB.
+        settings_text: TOML to append to the settings.
+        prepare: changes the settings file, or what is beside it, before the start.
+
+    """
     folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
+    folder.chmod(0o711)
     clock = MovingClock()
     try:
         answers = Answers(
@@ -206,6 +217,8 @@ async def running(uri: str, settings_text: str = "") -> AsyncIterator[Running]:
         path = folder / "penguind.toml"
         make_server(path, answers, clock, lambda _: None)
         path.write_text(path.read_text() + settings_text)
+        if prepare is not None:
+            prepare(path, clock)
         settings = load_settings(path)
         async with fresh_database(uri) as database:
             stores = await open_stores(database, settings.server.fleet_id)
