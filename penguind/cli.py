@@ -20,6 +20,9 @@ _COMMANDS = {
     "run": "penguind.cli_run:run",
     "check-config": "penguind.cli_run:check_config",
     "operator": "penguind.cli_operator:operator",
+    "backup": "penguind.cli_backup:backup",
+    "restore": "penguind.cli_restore:restore",
+    "doctor": "penguind.cli_doctor:doctor",
     "ports": "penguind.cli_ports:ports",
     "ca": "penguind.cli_ca:ca",
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from penguind.store.devices import DeviceStore
 from penguind.store.dump import is_marked
+from penguind.store.expected_indexes import Listener, missing_of
 from penguind.store.invitations import InvitationStore
 from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
@@ -15,6 +16,7 @@ from penguind.store.operators import OperatorStore
 from penguind.store.outbox import OutboxStore
 from penguind.store.parameters import ParameterStore
 from penguind.store.ratchets import RatchetStore
+from penguind.store.retention import OldThings
 from penguind.store.role_ranges import RoleRangeStore
 from penguind.store.states import StateStore
 from penguind.store.tokens import TokenStore
@@ -35,6 +37,7 @@ class Stores:
     issues: IssueStore
     ledger: LedgerStore
     meta: MetaStore
+    old_things: OldThings
     operators: OperatorStore
     outbox: OutboxStore
     parameters: ParameterStore
@@ -68,7 +71,26 @@ async def prepare_stores(database: Database, fleet_id: str) -> Stores:
     Raises:
         PreconditionFailed: the database belongs to another fleet.
     """
-    stores = Stores(
+    stores = _stores(database)
+    await stores.meta.bind(fleet_id)
+    await _prepare(stores)
+    return stores
+
+
+async def missing_indexes(database: Database) -> list[str]:
+    """Return the indexes that there should be and are not, in words."""
+    listener = Listener()
+    await _prepare(_stores(cast("Database", listener)))
+    return await missing_of(database, listener.wanted)
+
+
+async def _prepare(stores: Stores) -> None:
+    for field in fields(stores):
+        await getattr(stores, field.name).prepare()
+
+
+def _stores(database: Database) -> Stores:
+    return Stores(
         devices=DeviceStore(database),
         invitations=InvitationStore(database),
         issues=IssueStore(database),
@@ -76,6 +98,7 @@ async def prepare_stores(database: Database, fleet_id: str) -> Stores:
         meta=MetaStore(database),
         operators=OperatorStore(database),
         outbox=OutboxStore(database),
+        old_things=OldThings(database),
         parameters=ParameterStore(database),
         ratchets=RatchetStore(database),
         role_ranges=RoleRangeStore(database),
@@ -84,7 +107,3 @@ async def prepare_stores(database: Database, fleet_id: str) -> Stores:
         trail=TrailStore(database),
         trust=TrustStore(database),
     )
-    await stores.meta.bind(fleet_id)
-    for field in fields(stores):
-        await getattr(stores, field.name).prepare()
-    return stores

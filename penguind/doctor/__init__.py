@@ -1,0 +1,1 @@
+"""Examining a server: named checks that change nothing, each with its remedy."""
