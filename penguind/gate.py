@@ -7,7 +7,6 @@ and an ErrorDetail; anything unexpected becomes INTERNAL without details, logged
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import inspect
 import time
@@ -18,8 +17,9 @@ import grpc
 import grpc.aio
 
 from penguind.access import Row, permit
-from penguind.caller import Caller, caller, enter, identity_ended
+from penguind.caller import Caller, enter
 from penguind.peers import peer_address, throttle_key
+from penguind.until_ended import pass_on
 from penguindome.error_wire import to_status
 from penguindome.errors import InternalError, LimitExceeded, PenguinDomeError, Unavailable
 from penguindome.logs import logger
@@ -159,11 +159,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
 async def _call(inner: Any, request: Any, context: Any) -> Any:
     if not inspect.isasyncgenfunction(inner):
         return await inner(request, context)
-    async with contextlib.aclosing(inner(request, context)) as messages:
-        async for message in messages:
-            if caller().ended.is_set():
-                raise identity_ended()
-            await context.write(message)
+    await pass_on(inner(request, context), context.write)
     return None
 
 
