@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from penguind.domain.calendar import usual_calendars
 from penguind.domain.check import Check, parse_check
 from penguind.domain.yaml_text import MAX_DOCUMENT_LENGTH
 from penguindome.errors import InvalidInput
@@ -20,6 +21,8 @@ from penguindome.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from penguind.domain.calendar import Calendars
 
 log = logger("checks")
 
@@ -40,10 +43,11 @@ class CheckProblem:
 
 @dataclass(frozen=True, slots=True)
 class CheckSet:
-    """The checks in force by name, and the files that could not be loaded."""
+    """The checks in force by name, files that could not be loaded, and calendars by name."""
 
     checks: Mapping[str, Check] = field(default_factory=dict)
     problems: tuple[CheckProblem, ...] = ()
+    calendars: Calendars = field(default_factory=usual_calendars)
 
     def rules(self) -> tuple[Check, ...]:
         """Return the checks that judge devices, by name."""
@@ -66,8 +70,9 @@ class _File:
 class CheckLoader:
     """Keeps the set of checks in step with the site's directory."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, calendars: Calendars | None = None) -> None:
         self._directory = directory
+        self._calendars = usual_calendars() if calendars is None else calendars
         self._shipped = shipped_checks()
         self._files: dict[str, _File] = {}
         self._fault = ""
@@ -115,7 +120,7 @@ class CheckLoader:
             stamp = _stamp(path)
             if known is not None and known.stamp == stamp:
                 return
-            check = parse_check(_text(path), origin=path.name)
+            check = parse_check(_text(path), origin=path.name, calendars=self._calendars)
         except OSError as error:
             self._keep(path.name, known, f"cannot be read: {error.strerror}")
         except InvalidInput as error:
@@ -145,7 +150,7 @@ class CheckLoader:
             owners[file.check.name] = name
             checks[file.check.name] = file.check
         enabled = {name: checks[name] for name in sorted(checks) if checks[name].enabled}
-        return CheckSet(enabled, tuple(problems))
+        return CheckSet(enabled, tuple(problems), self._calendars)
 
 
 def shipped_checks() -> dict[str, Check]:

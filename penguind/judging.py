@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from penguind.check_loader import CheckLoader, CheckSet
+    from penguind.domain.calendar import Calendars
     from penguind.domain.check import Check
     from penguind.store.check_queries import CheckQueries
     from penguind.store.devices import DeviceStore
@@ -100,14 +101,16 @@ class Judge:
             judged = await self._queries.judge(rules, device_ids, now)
             standing = await self._issues.find_open(device_ids)
             wanted, withheld = await self._wanted(checks, judged, standing)
-            opened = await self._issues.insert(await self._made(wanted, judged, now))
+            opened = await self._issues.insert(
+                await self._made(wanted, judged, now, checks.calendars)
+            )
             closed = await self._issues.close(await self._to_close(checks, judged, standing, now))
             ended = {one.issue_id for one in closed}
             changed = [
                 new
                 for one in standing
                 if one.issue_id not in ended
-                and (new := reworded(one, checks.get(one.name))) is not None
+                and (new := reworded(one, checks.get(one.name), checks.calendars)) is not None
             ]
             await self._issues.reword(changed)
         return AuditOutcome(len(judged), opened, closed, changed, withheld)
@@ -139,7 +142,11 @@ class Judge:
         return wanted, withheld
 
     async def _made(
-        self, wanted: Mapping[str, Sequence[Check]], judged: Sequence[Judged], now: datetime
+        self,
+        wanted: Mapping[str, Sequence[Check]],
+        judged: Sequence[Judged],
+        now: datetime,
+        calendars: Calendars,
     ) -> list[Issue]:
         """Return new issues with the values that their checks looked at."""
         if not wanted:
@@ -147,7 +154,11 @@ class Judge:
         evidence = await self._queries.evidence(wanted)
         return [
             opened_issue(
-                check, one, now=now, evidence=evidence.get((one.device_id, check.name), {})
+                check,
+                one,
+                now=now,
+                evidence=evidence.get((one.device_id, check.name), {}),
+                calendars=calendars,
             )
             for one in judged
             for check in wanted.get(one.device_id, ())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penguind.domain.check import SEVERITIES
-from penguind.domain.issue import opened_issue
+from penguind.domain.issue import grace_until, opened_issue
 from penguind.domain.verdict import Judged
 from penguindome.logs import logger
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from penguind.check_loader import CheckLoader
+    from penguind.domain.calendar import Calendars
     from penguind.domain.check import Check, Severity
     from penguind.domain.evidence import Evidence
     from penguind.domain.issue import Issue
@@ -104,6 +105,7 @@ class OwnIssues:
             opened_issue(
                 _worded(check, one), Judged(one.device_id, one.hostname, None), now=now,
                 evidence=one.evidence, source="server", reason=one.reason,
+                calendars=self._checks.current.calendars,
             )
             for one in findings
         ]  # fmt: skip
@@ -153,7 +155,7 @@ class OwnIssues:
     ) -> None:
         """Have open issues say what is found now."""
         pairs = [
-            (one, _renewed(check, wanted[one.device_id], one))
+            (one, _renewed(check, wanted[one.device_id], one, self._checks.current.calendars))
             for one in ours
             if one.device_id in wanted
         ]
@@ -173,14 +175,13 @@ def _worded(check: Check, finding: Finding) -> Check:
     return replace(check, severity=severity, summary=finding.summary or check.summary)
 
 
-def _renewed(check: Check, finding: Finding, issue: Issue) -> Issue:
+def _renewed(check: Check, finding: Finding, issue: Issue, calendars: Calendars) -> Issue:
     words = _worded(check, finding)
-    grace = check.grace_period
     return replace(
         issue,
         severity=words.severity,
         summary=words.summary,
         remedy=words.remedy,
-        grace_until_time=issue.opened_time + grace if grace else None,
+        grace_until_time=grace_until(check, issue.opened_time, calendars),
         evidence=finding.evidence,
     )

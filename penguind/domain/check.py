@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from penguind.domain.calendar import WORKING_HOURS
 from penguind.domain.query import Query, check_query, paths_of
 from penguind.domain.yaml_text import read_yaml
 from penguindome.errors import InvalidInput
@@ -43,6 +44,7 @@ _KEYS = (
     "unknown",
     "grace",
     "alert_period",
+    "calendar",
     "opened_by",
     "enabled",
 )
@@ -53,7 +55,8 @@ class Check:
     """One rule.
 
     `plugin` names the output that the check depends on, empty for none. A check without `fails` is
-    opened by the server's own code and has only words and times. `source` is the text it was read
+    opened by the server's own code and has only words and times. Grace and alert period count
+    working time of `calendar`, or all time where it is empty. `source` is the text it was read
     from, `origin` "shipped" or the file's name.
     """
 
@@ -95,10 +98,17 @@ def parse_check(
     *,
     origin: str = SHIPPED,
     sealed: Collection[str] = NOT_SEALED,
+    calendars: Collection[str] = (WORKING_HOURS,),
 ) -> Check:
     """Read one check from a YAML document.
 
     Trust: written by an administrator of the server, or by an operator who wants it tested.
+
+    Args:
+        source: The document.
+        origin: "shipped" or the file's name.
+        sealed: Paths whose values are sealed on the device.
+        calendars: Names of the calendars that there are.
 
     Raises:
         InvalidInput: If a part is missing, unknown, or not allowed; the message names it.
@@ -110,6 +120,7 @@ def parse_check(
     name = _name(document)
     if not _boolean(document, "enabled", default=True):
         return Check(name=name, enabled=False, source=source, origin=origin)
+    calendar = _calendar(document, calendars)
     return Check(
         name=name,
         summary=_text(document, "summary", MAX_SUMMARY_LENGTH),
@@ -119,8 +130,9 @@ def parse_check(
         fails=_fails(document, sealed),
         applies=_query(document, "applies", sealed),
         unknown=_query(document, "unknown", sealed),
-        grace_period=_duration(document, "grace", timedelta(0)),
-        alert_period=_duration(document, "alert_period", DEFAULT_ALERT_PERIOD),
+        grace_period=_duration(document, "grace", timedelta(0), calendar),
+        alert_period=_duration(document, "alert_period", DEFAULT_ALERT_PERIOD, calendar),
+        calendar=calendar,
         source=source,
         origin=origin,
     )
@@ -204,7 +216,20 @@ def _query(document: dict[str, Any], key: str, sealed: Collection[str]) -> Query
         ) from error
 
 
-def _duration(document: dict[str, Any], key: str, default: timedelta) -> timedelta:
+def _calendar(document: dict[str, Any], calendars: Collection[str]) -> str:
+    name = document.get("calendar", "")
+    if "calendar" not in document:
+        return ""
+    if not isinstance(name, str) or name not in calendars:
+        raise InvalidInput(
+            f"there is no calendar {str(name)[:40]!a}",
+            remedy=f"there are {', '.join(sorted(calendars))}; "
+            "the server's settings define more in [calendars.NAME]",
+        )
+    return name
+
+
+def _duration(document: dict[str, Any], key: str, default: timedelta, calendar: str) -> timedelta:
     value = document.get(key, default)
     if isinstance(value, timedelta):
         return value
@@ -212,6 +237,11 @@ def _duration(document: dict[str, Any], key: str, default: timedelta) -> timedel
         return timedelta(0)
     if not isinstance(value, str):
         raise InvalidInput(f"{key} must be a duration such as 90m, 4h or 3d")
+    if calendar and set(value) & set("dw"):
+        raise InvalidInput(
+            f"{key} counts working time, which has no days",
+            remedy=f"write hours: in {calendar}, 8h is a day of eight working hours",
+        )
     duration = parse_duration(value)
     if duration > MAX_GRACE:
         raise InvalidInput(f"{key} is longer than {MAX_GRACE.days} days")

@@ -65,6 +65,15 @@ class Device:
     blocked_by: str = ""
     blocked_reason: str = ""
 
+    def suspended(self, last_report_time: datetime | None) -> bool:
+        """Tell whether nobody is told about it: it has not reported since that was decided.
+
+        The report itself ends the suspension, so that no other write can fail or come late.
+        """
+        if self.suspended_time is None:
+            return False
+        return last_report_time is None or last_report_time <= self.suspended_time
+
     def dormant(self, now: datetime) -> bool:
         """Tell whether the device was silent for so long that it needs a new approval."""
         seen = max(self.last_seen_time or self.enrolled_time, self.enrolled_time)

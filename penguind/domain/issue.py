@@ -12,14 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from penguind.domain.calendar import NO_CALENDARS, after
 from penguind.domain.check import SEVERITIES, Check, Severity
 from penguind.domain.verdict import Judged, Verdict
 from penguindome.ids import new_ulid
+from penguindome.times import to_iso
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from penguind.domain.calendar import Calendars
     from penguind.domain.evidence import Evidence
 
 Source = Literal["check", "server", "operator"]
@@ -76,6 +79,29 @@ class Issue:
         """Tell whether it is too early to tell people."""
         return self.grace_until_time is not None and now < self.grace_until_time
 
+    def in_snooze(self, now: datetime) -> bool:
+        """Tell whether an operator wants nobody to be told."""
+        return self.snoozed_until_time is not None and now < self.snoozed_until_time
+
+    def snoozed(self, until: datetime, *, now: datetime, operator: str, reason: str) -> Issue:
+        """Return the issue about which nobody is told until a time."""
+        told = f"until {to_iso(until)}" + (f": {reason}" if reason else "")
+        return replace(
+            self._with(TimelineEvent(now, "snoozed", operator, told)),
+            snoozed_until_time=until,
+            snoozed_by=operator,
+            snooze_reason=reason,
+        )
+
+    def unsnoozed(self, *, now: datetime, operator: str, reason: str) -> Issue:
+        """Return the issue about which people are told again."""
+        return replace(
+            self._with(TimelineEvent(now, "unsnoozed", operator, reason)),
+            snoozed_until_time=None,
+            snoozed_by="",
+            snooze_reason="",
+        )
+
     def summarised(self) -> Issue:
         """Return the issue without evidence and timeline, for lists."""
         return replace(self, evidence={}, timeline=())
@@ -84,11 +110,13 @@ class Issue:
         """Return the issue closed, by an operator or else by the server."""
         event = TimelineEvent(now, "closed", operator or SERVER, reason)
         return replace(
-            self,
+            self._with(event),
             closed_time=now,
             closed_by=operator,
-            timeline=(*self.timeline, event)[-MAX_TIMELINE:],
         )
+
+    def _with(self, event: TimelineEvent) -> Issue:
+        return replace(self, timeline=(*self.timeline, event)[-MAX_TIMELINE:])
 
 
 def opened_issue(
@@ -100,9 +128,9 @@ def opened_issue(
     source: Source = "check",
     operator: str = "",
     reason: str = "",
+    calendars: Calendars = NO_CALENDARS,
 ) -> Issue:
     """Return a new open issue with the check's words, severity and grace."""
-    grace = check.grace_period
     return Issue(
         issue_id=new_ulid(now),
         device_id=judged.device_id,
@@ -113,7 +141,7 @@ def opened_issue(
         remedy=check.remedy,
         opened_time=now,
         source=source,
-        grace_until_time=now + grace if grace else None,
+        grace_until_time=grace_until(check, now, calendars),
         data_time=judged.data_time,
         evidence=evidence,
         timeline=(TimelineEvent(now, "opened", operator or SERVER, reason),),
@@ -141,17 +169,25 @@ def closing_reason(issue: Issue, judged: Judged, checks: Mapping[str, Check]) ->
     return None
 
 
-def reworded(issue: Issue, check: Check | None) -> Issue | None:
+def grace_until(check: Check, opened_time: datetime, calendars: Calendars) -> datetime | None:
+    """Return until when nobody is told of an issue that was opened then; None without a grace."""
+    if not check.grace_period:
+        return None
+    return after(calendars.get(check.calendar), opened_time, check.grace_period)
+
+
+def reworded(
+    issue: Issue, check: Check | None, calendars: Calendars = NO_CALENDARS
+) -> Issue | None:
     """Return an open issue with its check's present words; None if it has them already."""
     if issue.source != "check" or check is None:
         return None
-    grace = check.grace_period
     changed = replace(
         issue,
         severity=check.severity,
         summary=check.summary,
         remedy=check.remedy,
-        grace_until_time=issue.opened_time + grace if grace else None,
+        grace_until_time=grace_until(check, issue.opened_time, calendars),
     )
     return None if changed == issue else changed
 

@@ -63,7 +63,7 @@ class CheckService(check_pb2_grpc.CheckServiceServicer):
     ) -> check_pb2.TestCheckResponse:
         """Return what a check would find, without enabling it."""
         del context
-        check = parse_check(request.source, origin="test")
+        check = parse_check(request.source, origin="test", calendars=self._checks.current.calendars)
         return check_pb2.TestCheckResponse(
             check=check_to_message(check), verdicts=await self._verdicts(check)
         )

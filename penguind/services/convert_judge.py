@@ -58,6 +58,7 @@ def check_to_message(check: Check) -> check_pb2.Check:
         remedy=check.remedy,
         source=check.source,
         origin=check.origin,
+        calendar=check.calendar,
     )
 
 

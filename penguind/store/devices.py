@@ -34,6 +34,7 @@ class DeviceStore:
         await self._devices.create_index([("state", 1), ("hostname", 1), ("_id", 1)])
         await self._devices.create_index("revoked_time", sparse=True)
         await self._devices.create_index("blocked_time", sparse=True)
+        await self._devices.create_index("suspended_time", sparse=True)
         for kind in sorted(HINT_KINDS):
             await self._devices.create_index(f"hints.{kind}", sparse=True)
 
@@ -155,6 +156,28 @@ class DeviceStore:
         )
         return result.matched_count == 1
 
+    async def find_suspended(self, device_ids: Collection[str] | None = None) -> list[Device]:
+        """Return devices that were suspended, also those that have reported since."""
+        query: dict[str, Any] = {"suspended_time": {"$exists": True}}
+        if device_ids is not None:
+            query["_id"] = {"$in": sorted(device_ids)}
+        return [_device(found) async for found in self._devices.find(query)]
+
+    async def suspend(self, device: Device, by: str, reason: str, now: datetime) -> bool:
+        """Suspend a device; False if somebody else did since it was read."""
+        change = {"suspended_time": now, "suspended_by": by, "suspended_reason": reason}
+        result = await self._devices.update_one(_as_suspended(device), {"$set": change})
+        return result.matched_count == 1
+
+    async def unsuspend(self, device: Device) -> bool:
+        """End a suspension; False if it is not the one that was read any more."""
+        change = {
+            "$set": {"suspended_by": "", "suspended_reason": ""},
+            "$unset": {"suspended_time": ""},
+        }
+        result = await self._devices.update_one(_as_suspended(device), change)
+        return result.matched_count == 1
+
     async def ended_since(self, time: datetime) -> list[str]:
         """Return ids of devices that were revoked or blocked at or after a time."""
         since = {"$gte": time}
@@ -193,6 +216,11 @@ class DeviceStore:
         await self._devices.update_many(
             {"_id": {"$in": list(device_ids)}}, {"$set": {"last_seen_time": now}}
         )
+
+
+def _as_suspended(device: Device) -> dict[str, Any]:
+    # None finds documents without the field.
+    return {"_id": device.device_id, "suspended_time": device.suspended_time}
 
 
 def _approval_document(approval: Approval) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from penguind.domain.escaping import escape_value, unescape_value
-from penguind.domain.issue import Issue, TimelineEvent
+from penguind.domain.issue import MAX_TIMELINE, SERVER, Issue, TimelineEvent
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from penguind.store.database import Database
+    from penguind.store.database import Database, Session
 
 Pair = tuple[str, str]
 
@@ -95,6 +95,33 @@ class IssueStore:
         ]
         if writes:
             await self._issues.bulk_write(writes, ordered=False)
+
+    async def mark_alerted(
+        self,
+        issue_ids: Collection[str],
+        now: datetime,
+        reason: str,
+        session: Session | None = None,
+    ) -> None:
+        """Note that people were told of open issues, within the caller's transaction if any."""
+        event = _event_document(TimelineEvent(now, "alerted", SERVER, reason))
+        await self._issues.update_many(
+            {"_id": {"$in": sorted(issue_ids)}, "state": "open"},
+            {"$set": {"alerted_time": now}, "$push": _pushed(event)},
+            session=session,
+        )
+
+    async def snooze(self, issues: Sequence[Issue]) -> list[Issue]:
+        """Store that issues are snoozed; returns those that are open, with it."""
+        writes = [
+            UpdateOne({"_id": one.issue_id, "state": "open"}, _snoozing(one)) for one in issues
+        ]
+        if not writes:
+            return []
+        await self._issues.bulk_write(writes, ordered=False)
+        wanted = {one.issue_id: one.snoozed_until_time for one in issues}
+        now = await self.get_many(wanted)
+        return [one for one in now if one.open and one.snoozed_until_time == wanted[one.issue_id]]
 
     async def find_own(
         self, name: str, device_ids: Collection[str] | None, *, held: bool = False
@@ -213,7 +240,21 @@ def _closing(issue: Issue) -> dict[str, Any]:
         if issue.source != "check":
             values["holds"] = True
     # Pushed, not replaced: the issue may have been read without its timeline.
-    return {"$set": values, "$push": {"timeline": _event_document(issue.timeline[-1])}}
+    return {"$set": values, "$push": _pushed(_event_document(issue.timeline[-1]))}
+
+
+def _snoozing(issue: Issue) -> dict[str, Any]:
+    values = {
+        "snoozed_until_time": issue.snoozed_until_time,
+        "snoozed_by": issue.snoozed_by,
+        "snooze_reason": issue.snooze_reason,
+    }
+    return {"$set": values, "$push": _pushed(_event_document(issue.timeline[-1]))}
+
+
+def _pushed(event: dict[str, Any]) -> dict[str, Any]:
+    # An issue that nobody cares for is told of every day for years.
+    return {"timeline": {"$each": [event], "$slice": -MAX_TIMELINE}}
 
 
 def _words(issue: Issue) -> dict[str, Any]:
@@ -277,4 +318,8 @@ def _issue(found: Mapping[str, Any]) -> Issue:
         data_time=found.get("data_time"),
         evidence=unescape_value(found.get("evidence", {})),
         timeline=tuple(TimelineEvent(**one) for one in found.get("timeline", ())),
+        alerted_time=found.get("alerted_time"),
+        snoozed_until_time=found.get("snoozed_until_time"),
+        snoozed_by=found.get("snoozed_by", ""),
+        snooze_reason=found.get("snooze_reason", ""),
     )
