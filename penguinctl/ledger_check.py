@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguinctl import wire
+from penguinctl import moments, wire
 from penguinctl.exits import NotVerified
 from penguinctl.progress import Progress
 from penguindome.chain import GENESIS, verify_rows
+from penguindome.display import printable
 from penguindome.errors import Damaged
 
 if TYPE_CHECKING:
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
 _FILE = "ledger.json"
 _PAGE = 1_000
+_RESTORE = "server.restore"
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A row's number and hash."""
+    """A row's number and hash, and the hash of the last restore's row before it, if any."""
 
     number: int
     hash: bytes
+    restore_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,31 @@ class Verified:
     remembered_number: int | None
 
 
-def check_chain(app: App) -> Verified:
+@dataclass(slots=True)
+class _Walk:
+    """What was found on the way through the rows.
+
+    Attributes:
+        end: The last row.
+        met: The hash of the row that was remembered; empty while it was not met.
+        restored: The last row up to that one which says that a backup was restored, and which was
+            not there before.
+        restore_hash: The hash of the last row of this kind.
+    """
+
+    end: Head
+    met: bytes = b""
+    restored: ledger_pb2.LedgerRow | None = None
+    restore_hash: bytes = b""
+
+
+def check_chain(app: App, *, accept_restore: bool = False) -> Verified:
     """Verify all rows and the remembered head, then remember the new one.
+
+    Args:
+        app: The running command.
+        accept_restore: Whether the ledger may have gone back where it says itself that a backup was
+            restored.
 
     Raises:
         Damaged: A row is missing or changed.
@@ -47,23 +73,69 @@ def check_chain(app: App) -> Verified:
     remembered = _remembered(app)
     promised = _promised(app)
     with Progress("Verifying rows", promised.number) as work:
-        found, seen = _verify(app, remembered, work)
-    _check_end(found, promised, remembered, seen=seen)
-    _remember(app, found)
-    return Verified(found.number, found.hash, remembered.number if remembered else None)
+        walk = _walk(app, remembered, work)
+    if remembered and remembered.number and walk.met != remembered.hash:
+        _explain(remembered, walk, accepted=accept_restore)
+    _check_end(walk.end, promised)
+    _remember(app, walk)
+    return Verified(walk.end.number, walk.end.hash, remembered.number if remembered else None)
 
 
-def _verify(app: App, remembered: Head | None, work: Progress) -> tuple[Head, bool]:
-    """Return the last row, and whether the remembered one was met on the way."""
-    found = Head(0, GENESIS)
-    seen = remembered is None or remembered.number == 0
-    while rows := _page(app, found.number):
-        if remembered and found.number < remembered.number <= found.number + len(rows):
-            _compare(remembered, _row_hash(rows, remembered.number))
-            seen = True
-        found = Head(*verify_rows(rows, previous=found.hash, number=found.number))
+def _walk(app: App, remembered: Head | None, work: Progress) -> _Walk:
+    walk = _Walk(Head(0, GENESIS))
+    known = remembered or walk.end
+    while rows := _page(app, walk.end.number):
+        walk.end = Head(*verify_rows(rows, previous=walk.end.hash, number=walk.end.number))
+        for row in rows:
+            if row.number == known.number:
+                walk.met = row.hash
+            if row.action == _RESTORE:
+                walk.restore_hash = row.hash
+                new = row.hash != known.restore_hash
+                walk.restored = row if new and row.number <= known.number else walk.restored
         work.step(len(rows))
-    return found, seen
+    return walk
+
+
+def _explain(remembered: Head, walk: _Walk, *, accepted: bool) -> None:
+    """Say why the remembered row is not there, unless a person knows and accepts it."""
+    if walk.restored is not None:
+        if not accepted:
+            raise _went_back(remembered, walk.restored)
+        return
+    if walk.met:
+        raise NotVerified(
+            f"row {remembered.number} is not the one that was verified before: the ledger was"
+            " rewritten",
+            subject="ledger",
+            code="ledger-rewritten",
+            remedy="Compare with a backup and with other operators' heads; somebody had write"
+            " access to the database",
+        )
+    raise NotVerified(
+        f"the ledger ends at row {walk.end.number}, but row {remembered.number} was verified"
+        " before: rows were removed",
+        subject="ledger",
+        code="ledger-rolled-back",
+        remedy="An old backup may have been put back without penguind restore; if not, somebody"
+        " had write access to the database",
+    )
+
+
+def _went_back(remembered: Head, row: ledger_pb2.LedgerRow) -> NotVerified:
+    try:
+        made = printable(str(json.loads(row.details)["backup_time"]))
+    except (ValueError, KeyError, TypeError):
+        made = "an unknown time"
+    return NotVerified(
+        f"the ledger went back: row {row.number} says that the server was restored on"
+        f" {moments.iso(row.time_unix_ms)} from a backup of {made}; rows {row.number} to"
+        f" {remembered.number} that were verified before are lost",
+        subject="ledger",
+        code="ledger-restored",
+        remedy="Ask the server's administrator whether that is so, and do again what was done"
+        " between the two, e.g. revocations; then: penguinctl ledger verify --accept-restore",
+    )
 
 
 def _page(app: App, after: int) -> list[ledger_pb2.LedgerRow]:
@@ -77,32 +149,7 @@ def _promised(app: App) -> Head:
     return Head(response.number, response.hash)
 
 
-def _row_hash(rows: list[ledger_pb2.LedgerRow], number: int) -> bytes:
-    return next((row.hash for row in rows if row.number == number), b"")
-
-
-def _compare(remembered: Head, found: bytes) -> None:
-    if found != remembered.hash:
-        raise NotVerified(
-            f"row {remembered.number} is not the one that was verified before: the ledger was"
-            " rewritten",
-            subject="ledger",
-            code="ledger-rewritten",
-            remedy="Compare with a backup and with other operators' heads; somebody had write"
-            " access to the database",
-        )
-
-
-def _check_end(found: Head, promised: Head, remembered: Head | None, *, seen: bool) -> None:
-    if not seen and remembered:
-        raise NotVerified(
-            f"the ledger ends at row {found.number}, but row {remembered.number} was verified"
-            " before: rows were removed",
-            subject="ledger",
-            code="ledger-rolled-back",
-            remedy="An old backup may have been restored; if not, somebody had write access to"
-            " the database",
-        )
+def _check_end(found: Head, promised: Head) -> None:
     if found.number < promised.number:
         raise NotVerified(
             f"the server says that there are {promised.number} rows, but gives {found.number}",
@@ -116,7 +163,8 @@ def _remembered(app: App) -> Head | None:
         return None
     try:
         value = json.loads(app.folder.read(_FILE))
-        return Head(int(value["number"]), bytes.fromhex(value["hash"]))
+        restore = bytes.fromhex(value.get("restore_hash", ""))
+        return Head(int(value["number"]), bytes.fromhex(value["hash"]), restore)
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(
             "the remembered ledger head cannot be understood",
@@ -125,6 +173,10 @@ def _remembered(app: App) -> Head | None:
         ) from error
 
 
-def _remember(app: App, head: Head) -> None:
-    value = {"number": head.number, "hash": head.hash.hex()}
+def _remember(app: App, walk: _Walk) -> None:
+    value = {
+        "number": walk.end.number,
+        "hash": walk.end.hash.hex(),
+        "restore_hash": walk.restore_hash.hex(),
+    }
     app.folder.write(_FILE, json.dumps(value).encode())

@@ -9,8 +9,10 @@ from penguind.backup.periodic import PeriodicBackups
 from penguind.gate import Gate, certified, throttled
 from penguind.health import Health
 from penguind.identity.guard import Guard
+from penguind.identity.restored import LostCertificates
 from penguind.listeners import Listener, Served, make_servers
 from penguind.retention import Retention
+from penguind.store.backup_notes import BackupNotes
 from penguind.throttle import Throttle
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
@@ -63,7 +65,14 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
-    listeners = _listeners(base, ports, [*served, *health.services(_names(served))])
+    lost = LostCertificates(
+        await BackupNotes(database).restored(),
+        base.stores.devices,
+        base.stores.operators,
+        base.identities,
+    )
+    guard = Guard(base.authority, base.identities, clock, lost.take)
+    listeners = _listeners(base, guard, ports, [*served, *health.services(_names(served))])
     return Application(
         servers=make_servers(listeners, base.certificates),
         health=health,
@@ -85,11 +94,15 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     )
 
 
-def _listeners(base: Base, ports: PortWatch, main: Sequence[Served]) -> list[Listener]:
+def _listeners(
+    base: Base, guard: Guard, ports: PortWatch, main: Sequence[Served]
+) -> list[Listener]:
     """Return every listener; those of a kind share what stands behind their gates."""
-    guard = Guard(base.authority, base.identities, base.clock)
     throttle = Throttle(base.settings.limits.enroll_per_minute)
-    authenticate = {"main": certified(guard, base.ranges), "bootstrap": throttled(throttle, base.clock)}
+    authenticate = {
+        "main": certified(guard, base.ranges),
+        "bootstrap": throttled(throttle, base.clock),
+    }
     services = {"main": main, "bootstrap": bootstrap_services(base, ports)}
 
     def note(who: Caller) -> None:

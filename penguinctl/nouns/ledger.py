@@ -118,9 +118,14 @@ def head(app: App, output_format: str) -> None:
 
 
 @ledger.command(epilog="\b\nExample:\n  penguinctl ledger verify\n")
+@click.option(
+    "--accept-restore",
+    is_flag=True,
+    help="Accept that the ledger went back, as it says itself, because a backup was restored.",
+)
 @output_option
 @pass_app
-def verify(app: App, output_format: str) -> None:
+def verify(app: App, *, accept_restore: bool, output_format: str) -> None:
     """Check the whole chain on this machine, from the first row on.
 
     The head is remembered: a ledger that was cut or rewritten since the last verification is
@@ -128,7 +133,7 @@ def verify(app: App, output_format: str) -> None:
     """
     from penguinctl.ledger_check import check_chain  # noqa: PLC0415 -- --help stays quick
 
-    verified = check_chain(app)
+    verified = check_chain(app, accept_restore=accept_restore)
     value = {
         "verified": True,
         "rows": verified.number,

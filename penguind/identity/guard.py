@@ -22,7 +22,7 @@ from penguindome.errors import PenguinDomeError, Unauthenticated
 from penguindome.names import Principal, parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from penguind.identity.authority import Authority
     from penguind.identity.identities import Identities, Identity
@@ -42,14 +42,26 @@ class _Parsed:
 
 
 class Guard:
-    """Authenticates the callers of the main listener."""
+    """Authenticates the callers of the main listener.
+
+    Args:
+        authority: signed their certificates.
+        identities: their records.
+        clock: the time.
+        take_lost: records a certificate that a restored database does not know; tells whether.
+    """
 
     def __init__(
-        self, authority: Authority, identities: Identities, clock: Callable[[], datetime]
+        self,
+        authority: Authority,
+        identities: Identities,
+        clock: Callable[[], datetime],
+        take_lost: Callable[[str, str, certs.CertificateFacts], Awaitable[bool]],
     ) -> None:
         self._authority = authority
         self._identities = identities
         self._clock = clock
+        self._take_lost = take_lost
         self._parsed: OrderedDict[bytes, _Parsed] = OrderedDict()
         self._revision = authority.revision
 
@@ -66,6 +78,9 @@ class Guard:
         _check_dates(parsed.facts, self._clock())
         name = parsed.principal.name
         identity = await self._identities.get(parsed.principal.kind, name)
+        unknown = identity is not None and parsed.facts.serial not in identity.serials
+        if unknown and await self._take_lost(parsed.principal.kind, name, parsed.facts):
+            identity = await self._identities.get(parsed.principal.kind, name)
         known = _check_record(parsed.facts, identity)
         if known.pending_spki == parsed.facts.spki:
             await self._identities.promote_key(name, parsed.facts.spki)

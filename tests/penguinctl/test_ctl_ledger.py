@@ -84,3 +84,31 @@ def test_damaged_memory_is_told(rows, operator):
     operator("ledger", "verify")
     (operator.profile / "ledger.json").write_text("{}")
     assert operator("ledger", "verify").code == 7
+
+
+@pytest.mark.parametrize("later", [0, 300])
+def test_a_restored_ledger_says_so_until_a_person_accepts_it(rows, simulator, operator, later):
+    operator("ledger", "verify")
+    del rows[1000:]
+    simulator.state.append_ledger("server.restore", "")
+    for index in range(later):
+        simulator.state.append_ledger("token.create", f"after-{index}")
+    for _ in range(2):
+        result = operator("ledger", "verify")
+        assert (result.code, "row 1001 says that the server was restored" in result.err) == (
+            7,
+            True,
+        )
+        assert "rows 1001 to 1200" in result.err
+    assert operator("ledger", "verify", "--accept-restore").code == 0
+    assert operator("ledger", "verify").code == 0
+
+
+@pytest.mark.parametrize("cut", [1000, 1201])
+def test_a_restore_that_was_known_excuses_no_other_loss(cut, rows, simulator, operator):
+    simulator.state.append_ledger("server.restore", "")
+    simulator.state.append_ledger("token.create", "later")
+    operator("ledger", "verify")
+    del simulator.state.ledger[cut:]
+    result = operator("ledger", "verify", "--accept-restore")
+    assert (result.code, "rows were removed" in result.err) == (7, True)
