@@ -67,9 +67,7 @@ class SeenStore(Protocol):
 class Ratchets(Protocol):
     """What tells one holder of a device's key from two."""
 
-    async def check_in(
-        self, device_id: str, presented: bytes, address: str, newest: Callable[[], bool]
-    ) -> bytes:
+    async def check_in(self, device_id: str, presented: bytes, address: str) -> bytes:
         """Return the value to hand out, or raise Forbidden: there are two holders."""
 
     async def confirm(self, device_id: str, value: bytes) -> None:
@@ -124,17 +122,22 @@ class CheckIns:
         self._left: set[str] = set()
         self._watchers: asyncio.TaskGroup | None = None
 
-    async def greet(self, stream: Stream, hello: Hello, peer: str) -> Greeting:
-        """Note who came, and return what to tell them.
+    async def admit(self, device_id: str, hello: Hello, peer: str) -> bytes:
+        """Return the value for a device that may come in; nobody else may push its stream aside.
 
         Raises:
             Forbidden: two machines use the device's identity.
+            Unavailable: the database is away, or a newer connection came in meanwhile.
+        """
+        return await self._ratchets.check_in(device_id, hello.ratchet, peer)
+
+    async def greet(self, stream: Stream, hello: Hello, peer: str, ratchet: bytes) -> Greeting:
+        """Note who came, and return what to tell them.
+
+        Raises:
             Unavailable: the database is away.
         """
         device_id = stream.device_id
-        ratchet = await self._ratchets.check_in(
-            device_id, hello.ratchet, peer, newest=lambda: not stream.ending
-        )
         now = self._clock()
         hostname = clean_hostname(hello.hostname)
         skew = max(min(hello.device_time - now, _LARGEST_SKEW), -_LARGEST_SKEW)

@@ -84,11 +84,6 @@ class Stream:
         self._waiting: deque[Message] = deque()
         self._last: GoAway | Ended | None = None
 
-    @property
-    def ending(self) -> bool:
-        """Tell whether its last message is decided, as when a newer connection took over."""
-        return self._last is not None
-
     def put(self, message: Message) -> bool:
         """Add a message; a connection that does not take them is ended instead.
 

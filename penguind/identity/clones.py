@@ -3,8 +3,8 @@
 The rule is `penguind.domain.ratchet`; here it meets time and the database:
 
 1. Every value is safe on a majority before it is handed out, and of two turns at once one wins.
-2. Only the newest connection of a device is judged: a former one may have been on its way for
-   long, and says what the device held then.
+2. A connection is not judged once a newer one came in: it may have been on its way for long, and
+   says what the device held then.
 3. Who presents what nobody may hold waits a moment and is judged again. The last words of a dead
    connection can arrive late, but its end follows them.
 4. The verdict falls on a record that a majority confirms to be the newest.
@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import OrderedDict
+from itertools import count
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from penguind.domain.ratchet import VALUE_BYTES, current
 from penguind.identity.blocking import SERVER, blocked_error
 from penguindome.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from penguind.identity.blocking import Blocking
     from penguind.store.devices import DeviceStore
     from penguind.store.meta import MetaStore
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _PARALLEL = 32
 _TRIES = 8
 _LATE_SECONDS = 1.0
+# As long as the stream of a former connection is told to stay away.
+_OVERTAKEN_SECONDS = 30
+_KEPT = 100_000
 
 
 class Clones:
@@ -59,26 +63,27 @@ class Clones:
         self._blocking = blocking
         self._late_seconds = late_seconds
         self._turns = asyncio.Semaphore(_PARALLEL)
+        self._arrivals = count(1)
+        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def check_in(
-        self, device_id: str, presented: bytes, address: str, newest: Callable[[], bool]
-    ) -> bytes:
-        """Return the value to hand out; empty on a connection that is not the newest any more.
+    async def check_in(self, device_id: str, presented: bytes, address: str) -> bytes:
+        """Return the value to hand out to a device that presents what it holds.
 
         Args:
             device_id: who checks in.
             presented: the value that the device holds.
             address: where it calls from, for people.
-            newest: tells whether this is the device's newest connection.
 
         Raises:
             Forbidden: two machines use the identity, which is blocked now.
-            Unavailable: the database is away, or too much happens at once.
+            Unavailable: a newer connection came in meanwhile, or the database is away.
         """
-        value = await self._turn(device_id, presented, newest)
+        arrival = next(self._arrivals)
+        value = await self._turn(device_id, presented, arrival)
         if value is None:
             await asyncio.sleep(self._late_seconds)
-            value = await self._turn(device_id, presented, newest, judge=True)
+            value = await self._turn(device_id, presented, arrival, judge=True)
         if value is None:
             raise await self._found(device_id, address)
         return value
@@ -99,27 +104,40 @@ class Clones:
                 return
         raise _too_much()
 
+    def _expect_newest(self, device_id: str, arrival: int) -> None:
+        if self._newest.get(device_id, 0) > arrival:
+            raise Unavailable(
+                "a newer connection of this device came in", retry_after_seconds=_OVERTAKEN_SECONDS
+            )
+
     async def _turn(
-        self, device_id: str, presented: bytes, newest: Callable[[], bool], *, judge: bool = False
+        self, device_id: str, presented: bytes, arrival: int, *, judge: bool = False
     ) -> bytes | None:
         """Return a value that is safe to hand out; None if nobody may present that.
 
         `judge` makes sure of the second, in the database.
         """
         fresh = secrets.token_bytes(VALUE_BYTES)
-        for _ in range(_TRIES):
-            async with self._turns:
+        # What the newest connection is given must be the last that is given.
+        lock = self._locks.setdefault(device_id, asyncio.Lock())
+        async with lock, self._turns:
+            for _ in range(_TRIES):
+                self._expect_newest(device_id, arrival)
                 held = await self._ratchets.get(device_id)
                 ratchet = current(held, await self._meta.epoch())
-                if not newest():
-                    return b""
                 turned = ratchet.checked_in(presented, fresh)
                 if turned is None and not judge:
                     return None
-                stored = turned or ratchet.looked_at()
-                if await self._ratchets.put(device_id, stored, held):
-                    return fresh if turned is not None else None
+                if await self._ratchets.put(device_id, turned or ratchet.looked_at(), held):
+                    return self._came_in(device_id, arrival, fresh) if turned else None
         raise _too_much()
+
+    def _came_in(self, device_id: str, arrival: int, fresh: bytes) -> bytes:
+        self._newest[device_id] = arrival
+        self._newest.move_to_end(device_id)
+        if len(self._newest) > _KEPT:
+            self._newest.popitem(last=False)
+        return fresh
 
     async def _found(self, device_id: str, address: str) -> Exception:
         """Block the device, and return what both machines are told."""

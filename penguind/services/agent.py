@@ -69,10 +69,11 @@ class AgentService(AgentServiceServicer):
         """Hold a device's stream until it, or its identity, ends."""
         who = caller()
         hello = hello_from(request)
+        address = str(peer_address(who.peer) or "")
+        ratchet = await self._check_ins.admit(who.name, hello, address)
         # The stream is there before the welcome, so that nothing is lost between the two.
         with self._check_ins.stream(who.name, who.ended, who.listener) as stream:
-            address = peer_address(who.peer)
-            greeting = await self._check_ins.greet(stream, hello, str(address or ""))
+            greeting = await self._check_ins.greet(stream, hello, address, ratchet)
             await context.write(welcome_message(greeting))
             await self._send(stream, context)
 

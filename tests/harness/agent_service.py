@@ -54,7 +54,7 @@ class FreeTurns:
     def __init__(self):
         self.confirmed = []
 
-    async def check_in(self, device_id, presented, address, newest):
+    async def check_in(self, device_id, presented, address):
         return f"{device_id} after {presented.hex()}".encode()
 
     async def confirm(self, device_id, value):
