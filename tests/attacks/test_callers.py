@@ -5,6 +5,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from bson import BSON
+from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -13,16 +15,17 @@ from penguindome import certs, v1
 from penguindome.error_wire import from_rpc_error
 from penguindome.tokens import decode_invitation
 from penguindome.v1 import bootstrap_pb2 as boot
-from tests.attacks.kit.evil_agent import EvilAgent
+from tests.attacks.kit.evil_agent import EvilAgent, verdicts_by
 from tests.attacks.kit.keys import Identity
 from tests.attacks.kit.wire import SECONDS, Wire, first_answer
 
 pytestmark = pytest.mark.timeout(120)
-CALLERS = ("nobody", "device", *ROLES)
+CALLERS = ("nobody", "device", "blocked device", "revoked operator", *ROLES)
+OUT = {"nobody": "unavailable", "blocked device": "denied", "revoked operator": "unauthenticated"}
 # Written down once more on purpose: whoever widens the table has to say so here too.
 MAY_CHANGE = {"operator", "admin"}
-READ_ONLY = ("List", "Get")
-AT_THE_DOOR = {"not-permitted", "role-missing"}
+READ_ONLY = ("List", "Get", "Preview")
+AT_THE_DOOR = {"not-permitted", "role-missing", "blocked"}
 # What services answer to an empty message, once it has reached them.
 BEHIND_THE_DOOR = {"nonce", "possession"}
 NOT_THERE = {
@@ -49,9 +52,15 @@ def identities(fleet, keys, token):
     """Return a certificate for every kind of caller; nobody has none."""
     opened = Wire(fleet.server, keys.anchor)
     found = {"nobody": None, "device": enrolled(opened, token)}
+    found["blocked device"] = enrolled(opened, token)
+    fleet.alice.run("device", "block", found["blocked device"].name, "--reason", "a test")
     for role in ROLES:
         invitation = fleet.invite(f"only-{role}", "--role", role).read_text()
         found[role] = redeemed(opened, decode_invitation(invitation))
+    words = [word for role in ROLES for word in ("--role", role)]
+    invitation = fleet.invite("former", *words).read_text()
+    found["revoked operator"] = redeemed(opened, decode_invitation(invitation))
+    fleet.alice.run("operator", "revoke", "former", "--yes")
     opened.close()
     return found
 
@@ -73,10 +82,10 @@ def redeemed(wire, invitation):
     return Identity(stranger.key, answer.certificate, invitation.operator_name)
 
 
-def outcome(channel, method):
-    """Return what became of a call with an empty message: passed, or why it did not."""
+def outcome(channel, method, request=b""):
+    """Return what became of a call, with an empty message: passed, or why it did not."""
     try:
-        first_answer(channel, method)
+        first_answer(channel, method, request)
     except grpc.RpcError as error:
         code = from_rpc_error(error).code
         if code in AT_THE_DOOR:
@@ -90,9 +99,11 @@ def expected(caller, method):
     """Return what the table says about a cell of the main port."""
     row = ACCESS[method]
     if caller == "nobody":
-        return "unavailable"
+        return OUT[caller]
     if row.listener != "main":
         return "unimplemented"
+    if caller in OUT:
+        return OUT[caller]
     if caller == "device":
         return "passed" if "device" in row.kinds else "denied"
     return "passed" if "operator" in row.kinds and caller in row.roles else "denied"
@@ -135,4 +146,60 @@ def test_who_only_looks_changes_nothing(wire, identities, caller):
         and not method.rpartition("/")[2].startswith(READ_ONLY)
     ]
     assert len(changing) > 10
-    assert {outcome(channel, method) for method in changing} <= {"denied", "unavailable"}
+    assert {outcome(channel, method) for method in changing} <= {"denied", *OUT.values()}
+
+
+def filled(message, text, depth=4):
+    """Return a message all of whose fields that can name something name the same."""
+    for field in message.DESCRIPTOR.fields:
+        repeated = field.is_repeated
+        if field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+            value = text if field.type == field.TYPE_STRING else text.encode()
+            if repeated:
+                getattr(message, field.name).append(value)
+            else:
+                setattr(message, field.name, value)
+        elif (
+            field.type == field.TYPE_MESSAGE
+            and depth
+            and not field.message_type.GetOptions().map_entry
+        ):
+            inner = getattr(message, field.name)
+            filled(inner.add() if repeated else inner, text, depth - 1)
+    return message
+
+
+def about(database, device_id, thief):
+    """Return every stored document in which a device's id stands, and not the thief's.
+
+    A device may call itself what it likes. Without what operators did, and when it was seen, which is noted some time later.
+    """
+    found = {}
+    for name in sorted(database.records.list_collection_names()):
+        documents = database.records[name].find({}, {"last_seen_time": 0}, sort=[("_id", 1)])
+        encoded = [BSON.encode(one) for one in documents]
+        ours = [one for one in encoded if device_id.encode() in one]
+        found[name] = [one for one in ours if thief.encode() not in one]
+    del found["ledger"]
+    return found
+
+
+def test_a_device_reaches_nothing_of_another_one_by_any_field(wire, identities, database, token):
+    victim = enrolled(wire, token)
+    verdicts_by(wire.main(victim))
+    thief = identities["device"]
+    before = about(database, victim.name, thief.name)
+    assert before["devices"]
+    channel = wire.main(thief)
+    for method in methods():
+        if method.startswith("/penguindome."):
+            request = filled(request_of(method)(), victim.name).SerializeToString()
+            found = outcome(channel, method, request)
+            assert found == expected("device", method), method
+    assert about(database, victim.name, thief.name) == before
+
+
+def request_of(method):
+    service, name = method[1:].split("/")
+    found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    return message_factory.GetMessageClass(found.input_type)
