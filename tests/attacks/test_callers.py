@@ -172,7 +172,8 @@ def filled(message, text, depth=4):
 def about(database, device_id, thief):
     """Return every stored document in which a device's id stands, and not the thief's.
 
-    A device may call itself what it likes. Without what operators did, and when it was seen, which is noted some time later.
+    A device may call itself what it likes. Without what operators did, and without the time when it
+    was seen, which is noted later.
     """
     found = {}
     for name in sorted(database.records.list_collection_names()):

@@ -117,7 +117,7 @@ def test_traps_in_a_plugins_folder_are_not_followed(laptop, victim, kind):
         "state/ratchet",
     ],
 )
-def test_traps_in_the_state_neither_stop_nor_lead_the_daemon(planted, victim, kind, name):
+def test_traps_in_the_state_neither_stop_nor_lead_the_daemon(fleet, planted, victim, kind, name):
     path = planted.folder / "state" / name
     saved = path.read_bytes() if path.is_file() else None
     plant(kind, path, victim)
@@ -141,6 +141,9 @@ def test_traps_in_the_state_neither_stop_nor_lead_the_daemon(planted, victim, ki
         if saved is not None:
             path.write_bytes(saved)
             path.chmod(0o600)
+        if name == "state/ratchet":
+            # Without the value, it looks like a second machine.
+            fleet.alice.run("device", "unblock", planted.device_id())
 
 
 def settled(agent):
