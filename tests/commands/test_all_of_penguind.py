@@ -44,6 +44,18 @@ def test_operators_are_invited_listed_and_revoked(fleet, alice):
     assert bob.json("server", "status")["self"]["roles"] == ["auditor", "viewer"]
     listed = fleet.server.run("operator", "list").splitlines()
     assert [line.split()[0] for line in listed] == ["alice", "bob"]
+    # The way back in for whoever locked themselves out.
+    words = ("admin", "10.0.0.0/8", "--lock-out-self")
+    alice.run("operator", "ranges", *words)
+    assert fleet.server.run("operator", "ranges", "admin").split() == ["10.0.0.0/8"]
+    alice.run("operator", "ranges", "admin", "--clear", status=4)
+    assert "everywhere" in fleet.server.run("operator", "ranges", "admin", "--clear")
+    wait_until(
+        lambda: alice.try_run("operator", "ranges", "admin", "--clear").returncode == 0, 10, ""
+    )
+    before = alice.json("ledger", "head")["number"]
+    assert fleet.server.try_run("operator", "revoke", "nobody").returncode == 1
+    assert alice.json("ledger", "head")["number"] == before
     assert "bob is revoked" in fleet.server.run("operator", "revoke", "bob")
     assert "revoked" in fleet.server.run("operator", "list")
     wait_until(lambda: bob.try_run("server", "status").returncode == 4, 10, "bob is let in")
