@@ -45,12 +45,8 @@ def confirmed(database, device_id, before=b""):
     return wait_until(base, 30, "no check-in is confirmed")
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["the-whole-state", "only-the-identity"])
-def test_a_copied_identity_is_blocked_within_two_check_ins(fleet, database, plugins, whole):
-    laptop = fleet.device(plugins=plugins, token=fleet.alice.token())
-    device_id = laptop.device_id()
-    connected(fleet, device_id)
-    confirmed(database, device_id)
+def copied(fleet, laptop, plugins, *, whole):
+    """Return another machine with the laptop's state, or only with its identity."""
     thief = fleet.device(plugins=plugins)
     state, stolen = laptop.folder / "state", thief.folder / "state"
     shutil.copytree(
@@ -59,6 +55,16 @@ def test_a_copied_identity_is_blocked_within_two_check_ins(fleet, database, plug
         ignore=shutil.ignore_patterns("lock"),
     )
     stolen.chmod(0o700)
+    return thief
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the-whole-state", "only-the-identity"])
+def test_a_copied_identity_is_blocked_within_two_check_ins(fleet, database, plugins, whole):
+    laptop = fleet.device(plugins=plugins, token=fleet.alice.token())
+    device_id = laptop.device_id()
+    connected(fleet, device_id)
+    confirmed(database, device_id)
+    thief = copied(fleet, laptop, plugins, whole=whole)
     thief.start()
     # At most two check-ins: the thief's, and the laptop's next one.
     if whole:

@@ -13,9 +13,9 @@ from penguind.store.ratchets import RatchetStore
 from penguindome import certs
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import Unavailable
-from penguindome.times import to_unix_ms
 from penguindome.v1 import agent_pb2 as pb
 from penguindome.v1 import device_pb2
+from tests.harness.machine import machine
 from tests.harness.serving import refusal, running
 
 pytestmark = pytest.mark.timeout(60)
@@ -29,52 +29,6 @@ def in_server(mongo_uri, story):
     asyncio.run(run())
 
 
-class Machine:
-    """A computer with a device's identity, and a disk that keeps the check-in's value."""
-
-    def __init__(self, server, identity, disk=b""):
-        self.server, self.identity, self.disk = server, identity, disk
-        self.stub = server.agent(identity)
-        self.call = None
-
-    def copy(self):
-        return Machine(self.server, self.identity, self.disk)
-
-    async def check_in(self, *, keeps=True, confirms=True):
-        """Open a stream; return the value of the welcome."""
-        self.call = self.stub.CheckIn(
-            pb.CheckInRequest(
-                hostname="web-1",
-                device_time_unix_ms=to_unix_ms(self.server.clock()),
-                ratchet=self.disk,
-            )
-        )
-        value = (await self.call.read()).welcome.ratchet
-        if keeps:
-            self.disk = value
-        if keeps and confirms:
-            await self.confirm(value)
-        return value
-
-    async def confirm(self, value):
-        await self.stub.ConfirmCheckIn(pb.ConfirmCheckInRequest(ratchet=value))
-
-    async def ending(self):
-        """Return our error's code with which the stream ends."""
-        try:
-            async with asyncio.timeout(5):
-                while await self.call.read() is not grpc.aio.EOF:
-                    pass
-        except grpc.RpcError as error:
-            return from_rpc_error(error).code
-        return ""
-
-
-async def machine(server):
-    identity, _ = await server.enroll()
-    return Machine(server, identity)
-
-
 async def state(server, who):
     return (await server.stores.devices.get(who.identity.name)).state
 
@@ -82,12 +36,6 @@ async def state(server, who):
 async def clone_issues(server, who):
     found = await server.stores.issues.find_open([who.identity.name], name="clone-suspected")
     return [one.name for one in found]
-
-
-async def wait_for(condition):
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110 -- looks at the database from outside
-            await asyncio.sleep(0.02)
 
 
 async def cloned(server):
@@ -111,7 +59,7 @@ def test_a_copied_identity_is_blocked_at_its_first_visit_after_the_devices(mongo
         stored = await server.stores.devices.get(device.identity.name)
         assert stored.blocked_by == "server"
         assert "127.0.0.1" in stored.blocked_reason
-        await wait_for(lambda: clone_issues(server, device))
+        assert await clone_issues(server, device) == ["clone-suspected"]
         for one in (device, copy):
             assert (await refusal(one.check_in())).code == "blocked"
             report = one.stub.SubmitReport(pb.SubmitReportRequest())
