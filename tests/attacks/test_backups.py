@@ -116,7 +116,7 @@ def test_documents_of_another_fleet_do_not_come_with_our_header(backup, empty):
         return kind, bson.encode({"_id": "fleet", "fleet_id": "another"})
 
     data = rechained(backup.read_bytes(), lying)
-    assert "totals" in refused(empty, data)
+    assert "belongs to the fleet another" in refused(empty, data)
 
 
 def test_a_full_disk_leaves_no_half_backup(fleet, backup):

@@ -3,6 +3,7 @@
 The last test holds what ran against what there is, so the tests of this module belong together.
 """
 
+import json
 import os
 import stat
 from datetime import timedelta
@@ -14,6 +15,7 @@ from penguind.config import load_settings
 from penguindome import certs
 from penguindome.times import utc_now
 from penguindome.tokens import decode_invitation
+from tests.commands.keeping import keeper
 from tests.harness import recorder
 from tests.harness.process import wait_until
 from tests.harness.server import NOBODY
@@ -172,6 +174,77 @@ def test_the_anchor_is_rotated_with_its_key_elsewhere(fleet, alice):
     # She knows only the former one, which vouches for the new one.
     alice.run("server", "status")
     assert "Nothing is new" not in alice.run("trust", "anchors")
+
+
+def test_backups_are_made_verified_and_restored(fleet, second):
+    folder = fleet.server.folder
+    whole, state = second.folder / "whole.backup", second.folder / "state"
+    fleet.server.run("backup", folder / "whole.backup")
+    fleet.server.run("backup", "create", folder / "other.backup")
+    assert "The backup is whole." in fleet.server.run("backup", "verify", folder / "other.backup")
+    (folder / "whole.backup").rename(whole)
+    second.run("restore", whole, "--settings-only", "--into-state-dir", state)
+    assert load_settings(second.config).server.state_dir == state
+    assert not state.exists()
+    second.run("restore", whole, "--yes")
+    second.run("check-config")
+    assert "alice" in second.run("operator", "list")
+    # The fleet's own server still has that port.
+    assert "a server runs here" in second.try_run("restore", whole, "--yes", "--replace").stderr
+    ports = str(fleet.server.main_port), str(second.main_port)
+    second.config.write_text(second.config.read_text().replace(*ports))
+    second.run("restore", whole, "--yes", "--replace")
+    assert [row.split()[0] for row in second.run("operator", "list").splitlines()] == [
+        "alice",
+        "bob",
+    ]
+
+
+def test_an_encrypted_backup_is_the_keepers_alone(fleet, second):
+    sealed, plain = second.folder / "sealed", second.folder / "plain"
+    with keeper() as owner:
+        fleet.server.run("backup", sealed, "--encrypt-to", owner.key)
+        assert "encrypted" in second.try_run("backup", "verify", sealed).stderr
+        assert b"BEGIN" not in sealed.read_bytes()
+        plain.write_bytes(owner.run("--decrypt", sealed))
+        plain.chmod(0o644)
+        assert "The backup is whole." in second.run("backup", "verify", plain)
+        junk = second.folder / "junk"
+        junk.write_text("no key")
+        said = fleet.server.try_run("backup", second.folder / "none", "--encrypt-to", junk)
+        assert (said.returncode, "gpg does not encrypt" in said.stderr) == (1, True)
+        assert not (second.folder / "none").exists()
+
+
+def test_a_backup_enters_a_database_of_the_sites_own(fleet, second):
+    whole = second.folder / "whole.backup"
+    fleet.server.run("backup", fleet.server.folder / "whole.backup")
+    (fleet.server.folder / "whole.backup").rename(whole)
+    with SiteMongod() as mongod:
+        second.run("restore", whole, "--settings-only", "--into-state-dir", second.folder / "state")
+        text = second.config.read_text().replace("[database]", f'[database]\nuri = "{mongod.uri}"')
+        ports = str(fleet.server.main_port), str(second.main_port)
+        second.config.write_text(text.replace(*ports))
+        with mongod.client() as client:
+            client["penguindome"]["devices"].insert_one({"_id": "in the way"})
+            refused = second.try_run("restore", whole, "--yes")
+            assert (refused.returncode, "not empty" in refused.stderr) == (1, True)
+            assert not (second.folder / "state").exists()
+            second.run("restore", whole, "--yes", "--replace")
+            names = client["penguindome"].list_collection_names()
+        (aside,) = [name for name in names if name.startswith("before_restore_")]
+        assert aside.endswith(".devices")
+        assert "alice" in second.run("operator", "list")
+
+
+def test_doctor_tells_what_is_wrong_and_changes_nothing(fleet, alice, second):
+    well = json.loads(fleet.server.try_run("doctor", "--full", "-o", "json").stdout)
+    found = {one["name"]: one for one in well["checks"]}
+    assert {found[name]["status"] for name in ("database", "ports", "ledger", "indexes")} == {"ok"}
+    assert not [one for one in well["checks"] if one["status"] == "fail"]
+    ill = second.try_run("doctor", "--output", "table")
+    assert (ill.returncode, "there is no settings file" in ill.stdout) == (2, True)
+    assert list(second.folder.iterdir()) == []
 
 
 def test_all_that_there_is_was_run():
