@@ -14,6 +14,7 @@ from penguind.listeners import Listener, Served, make_servers
 from penguind.retention import Retention
 from penguind.store.backup_notes import BackupNotes
 from penguind.throttle import Throttle
+from penguind.wiring_alerts import make_alerting
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
 from penguind.wiring_identity import make_blocking, make_clones
@@ -61,7 +62,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     blocking = make_blocking(base, judging)
     check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging)
-    served = main_services(base, judging, check_ins, quota)
+    alerting = make_alerting(base, judging)
+    served = main_services(base, judging, check_ins, quota, alerting)
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
@@ -78,6 +80,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         health=health,
         presence=base.presence,
         workers={
+            **alerting.workers,
             "audit": judging.auditor.run,
             "blocked devices": blocking.run,
             "check-ins": check_ins.run,

@@ -18,6 +18,7 @@ from penguind.parameters import Parameters
 from penguind.presence import AgentSettings
 from penguind.rates import RateLimits, ReportRates
 from penguind.services.agent import AgentService
+from penguind.services.alert import AlertService
 from penguind.services.check import CheckService
 from penguind.services.device import DeviceService
 from penguind.services.issue import IssueService
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
     from penguind.config import AgentsSettings
     from penguind.identity.clones import Clones
+    from penguind.wiring_alerts import Alerting
     from penguind.wiring_base import Base, Judging
 
 _SECOND = timedelta(seconds=1)
@@ -113,7 +115,7 @@ def make_flood_watch(base: Base, judging: Judging) -> FloodWatch:
 
 
 def main_services(
-    base: Base, judging: Judging, check_ins: CheckIns, quota: FloodWatch
+    base: Base, judging: Judging, check_ins: CheckIns, quota: FloodWatch, alerting: Alerting
 ) -> list[Served]:
     """Return what callers with a certificate get."""
     agent = AgentService(
@@ -125,7 +127,7 @@ def main_services(
     )
     return [
         _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
-        _served(alert_pb2, alert_pb2_grpc, "Alert", alert_pb2_grpc.AlertServiceServicer()),
+        _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),

@@ -6,6 +6,7 @@ verified, and where encryption is demanded nothing is sent before it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import smtplib
 import ssl
@@ -28,6 +29,7 @@ _MAILS_PER_CONNECTION = 50
 _SECONDS_PER_MAIL = 240.0
 _ANSWER_LENGTH = 200
 _READY = 220
+_LOGGED_IN = 235
 _OK = 250
 _OTHER_RECIPIENT = 251
 _PERMANENT = 500
@@ -116,7 +118,7 @@ class MailChannel:
             client.starttls(context=ssl.create_default_context(cafile=trusted))
             client.ehlo()
         if smtp.username and smtp.password_file is not None:
-            client.login(smtp.username, read_secret(smtp.password_file).decode("utf-8"))
+            _log_in(client, smtp.username, read_secret(smtp.password_file))
         return client
 
     def _quit(self) -> None:
@@ -129,6 +131,17 @@ class MailChannel:
         if self._client is not None:
             self._client.close()
         self._client = None
+
+
+def _log_in(client: smtplib.SMTP, username: str, password: bytes) -> None:
+    if username.isascii() and password.isascii():
+        client.login(username, password.decode("ascii"))
+        return
+    # smtplib knows only ASCII; RFC 4616 says that PLAIN is UTF-8.
+    words = base64.b64encode(b"\0" + username.encode() + b"\0" + password).decode("ascii")
+    code, text = client.docmd("AUTH", f"PLAIN {words}")
+    if code != _LOGGED_IN:
+        raise smtplib.SMTPAuthenticationError(code, text)
 
 
 def _hand_over(client: smtplib.SMTP, sender: str, recipient: str, data: bytes) -> Outcome:

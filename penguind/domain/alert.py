@@ -112,5 +112,5 @@ class Outcome:
 
 def retry_wait(attempts: int, luck: float) -> timedelta:
     """Return how long to wait after so many tries: a minute, doubled up to 4 hours, ±25 %."""
-    doubled = _FIRST_WAIT * 2 ** min(max(attempts - 1, 0), 10)
+    doubled = _FIRST_WAIT * (1 << min(max(attempts - 1, 0), 10))
     return min(doubled, _LONGEST_WAIT) * (0.75 + luck / 2)

@@ -125,7 +125,7 @@ def _operators_issue(issue: Issue) -> Iterator[str]:
     brief = " ".join(issue.remedy.split())
     if brief:
         yield from _wrapped(f"Remedy: {textwrap.shorten(brief, _BRIEF, placeholder=' …')}", "    ")
-    yield f"    {issue.issue_id}"
+    yield f"    {printable(issue.issue_id)}"
 
 
 def _user_issue(number: int, issue: Issue) -> Iterator[str]:
