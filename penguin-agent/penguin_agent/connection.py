@@ -204,7 +204,22 @@ class Connection:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         except grpc.aio.UsageError:
-            raise Unavailable("the channel was closed meanwhile", code="channel-closed") from None
+            raise _channel_closed() from None
+        except asyncio.CancelledError:
+            # A channel that is closed cancels its calls, which looks as if we were told to end.
+            if is_told_to_end():
+                raise
+            raise _channel_closed() from None
+
+
+def is_told_to_end() -> bool:
+    """Tell whether the present task itself was cancelled, not only something that it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _channel_closed() -> Unavailable:
+    return Unavailable("the channel was closed meanwhile", code="channel-closed")
 
 
 def _hello(hello: Hello) -> agent_pb2.CheckInRequest:

@@ -17,7 +17,7 @@ from logbook import Logger
 
 from penguin_agent.agent import Agent, Base
 from penguin_agent.clock import boottime
-from penguin_agent.connection import CollectWanted
+from penguin_agent.connection import CollectWanted, is_told_to_end
 from penguin_agent.control import ControlSocket, Verb
 from penguin_agent.failpoints import make_failpoint
 from penguin_agent.service_manager import notify
@@ -184,6 +184,10 @@ async def _guarded(name: str, loop: Callable[[], Awaitable[None]]) -> None:
             return await loop()
         except PenguinDomeError as error:
             log.error("The {} cannot go on: {}", name, error.text())  # noqa: TRY400 -- no bug
+        except asyncio.CancelledError:
+            if is_told_to_end():
+                raise
+            log.error("The {} was broken off and starts again", name)  # noqa: TRY400 -- no bug
         except Exception:  # a bug in one loop must not silence the device
             log.exception("The {} stumbled and starts again in {} s", name, RESTART_SECONDS)
         await asyncio.sleep(RESTART_SECONDS)

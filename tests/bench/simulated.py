@@ -39,6 +39,8 @@ class SimulatedDevice:
         """Take an open channel."""
         self.reporter = Reporter(device_id, hostname, time=datetime.now(UTC))
         self.channel = channel
+        self.key = b""
+        self.certificate = b""
         self.stub = agent_pb2_grpc.AgentServiceStub(channel)
         self.turn = 0
 
@@ -100,7 +102,9 @@ async def _enroll_one(
         key_pem=key,
         cert_pem=answer.certificate,
     )
-    return SimulatedDevice(answer.device_id, hostname, channel)
+    device = SimulatedDevice(answer.device_id, hostname, channel)
+    device.key, device.certificate = key, answer.certificate
+    return device
 
 
 async def load(devices: list[SimulatedDevice], seconds: float, changed: int) -> tuple[float, float]:

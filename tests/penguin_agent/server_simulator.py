@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -87,6 +88,7 @@ class Mischief:
     lost_acknowledgements: int = 0
     lost_enrollments: int = 0
     need_full: int = 0
+    hung_reports: int = 0
     refusals: list = field(default_factory=list)
     refuse_renewal: object = None
     old: bool = False
@@ -104,6 +106,7 @@ class Simulator:
         self.mischief = Mischief()
         self.devices: dict[str, Device] = {}
         self.secrets_seen: list[bytes] = []
+        self.hanging: list[threading.Event] = []
         self.token_id, self.secret = secrets.token_bytes(8), secrets.token_bytes(32)
         document = fleet.document("alice", tls_anchors=(certs.pem_to_der(self.anchor.pem),))
         self.chain = [fleet.publish(document, "alice")]
@@ -124,6 +127,13 @@ class Simulator:
         """Listen, on the ports of the last time if there was one."""
         self.main_port = self._serve(self.main_port, clients=True)
         self.bootstrap_port = self._serve(self.bootstrap_port, clients=False)
+
+    def hang(self, context) -> None:
+        """Answer nothing until the caller is gone."""
+        gone = threading.Event()
+        self.hanging.append(gone)
+        if context.add_callback(gone.set):
+            gone.wait(20)
 
     def stop(self) -> None:
         for device in self.devices.values():

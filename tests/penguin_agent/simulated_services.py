@@ -153,6 +153,9 @@ class AgentService(AgentServiceServicer):
         device, mischief = self._device(context), self.simulator.mischief
         if mischief.refusals:
             refuse(context, mischief.refusals.pop(0))
+        if mischief.hung_reports:
+            mischief.hung_reports -= 1
+            self.simulator.hang(context)
         if mischief.need_full:
             mischief.need_full -= 1
             device.model.forget()

@@ -127,6 +127,15 @@ def test_an_ended_stream_comes_back(running, simulator):
     assert len(set(ratchets)) == len(ratchets)
 
 
+def test_a_stream_that_ends_while_a_report_is_under_way_costs_only_another_try(running, simulator):
+    simulator.mischief.hung_reports = 1
+    ask_to_collect(simulator)
+    eventually(lambda: simulator.hanging)
+    simulator.push(go_away=agent_pb2.GoAway(retry_after_seconds=1, reason="upgrade"))
+    assert eventually(lambda: answered(simulator))
+    eventually(lambda: not running.status()["spool_depth"])
+
+
 def test_a_server_that_hears_no_confirmations_is_good_enough(agent, simulator):
     simulator.mischief.old = True
     agent.enroll(simulator.token())
