@@ -17,6 +17,7 @@ from penguind.mongod import paths as mongod_paths
 from penguind.mongod.child import Mongod, log_tail, socket_uri
 from penguind.store.database import open_database
 from penguindome.errors import PreconditionFailed, Unavailable
+from tests.harness.database import child_mongod
 
 HOLDER = """
 import asyncio, sys
@@ -119,16 +120,17 @@ def test_data_survives_a_killed_database_and_only_one_server_owns_it(state_dir):
     assert gone(asyncio.run(outlive_a_kill(state_dir)))
 
 
-def test_queries_run_no_script(mongo_uri):
-    async def story():
-        database = await open_database(mongo_uri, "t")
+def test_queries_run_no_script():
+    async def story(uri):
+        database = await open_database(uri, "t")
         try:
             with pytest.raises(OperationFailure, match=r"(?i)script"):
                 await database.db["things"].find_one({"$where": "true"})
         finally:
             await database.close()
 
-    asyncio.run(story())
+    with child_mongod() as uri:
+        asyncio.run(story(uri))
 
 
 def test_moved_state_folder_still_works(state_dir):
