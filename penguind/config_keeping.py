@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,14 +14,8 @@ if TYPE_CHECKING:
 _MAX_DAYS = 36_500
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """How long things are kept; None means for ever. The ledger has no such limit."""
-
-    trail: timedelta | None
-    closed_issues: timedelta | None
-    outbox: timedelta | None
-    invitations: timedelta | None
+#: How long things are kept, by the names of the retention table; None means for ever.
+RetentionSettings = Mapping[str, timedelta | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +30,12 @@ class BackupSettings:
 
 def retention_settings(section: Section) -> RetentionSettings:
     """Read `[retention]`; 0 days mean for ever."""
-    return RetentionSettings(
-        trail=_days(section, "trail_days", 400),
-        closed_issues=_days(section, "closed_issues_days", 400),
-        outbox=_days(section, "outbox_days", 30),
-        invitations=_days(section, "invitations_days", 90),
-    )
+    return {
+        "trail": _days(section, "trail_days", 400),
+        "closed_issues": _days(section, "closed_issues_days", 400),
+        "outbox": _days(section, "outbox_days", 30),
+        "invitations": _days(section, "invitations_days", 90),
+    }
 
 
 def backup_settings(section: Section) -> BackupSettings:

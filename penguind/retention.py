@@ -54,8 +54,10 @@ class Retention:
         """
         deleted: dict[str, int] = {}
         for kind in KINDS:
-            span = getattr(self._settings, kind.setting)
-            count = 0 if span is None else await self._sweep(kind, self._clock() - span)
+            span = self._settings[kind.setting]
+            if span is None:
+                continue
+            count = await self._sweep(kind, self._clock() - span)
             if count:
                 deleted[kind.collection] = count
                 log.info("Deleted {} of {}, older than {} days", count, kind.collection, span.days)

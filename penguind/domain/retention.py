@@ -14,7 +14,7 @@ class Kind:
     """One kind of old thing.
 
     Attributes:
-        setting: its field in the retention settings.
+        setting: its name in the retention settings.
         collection: where it is kept.
         time_field: what makes it old; indexed, so that looking costs nothing.
         only: what else a document must be.

@@ -6,17 +6,18 @@ import asyncio
 from datetime import timedelta
 
 from penguind import retention as module
-from penguind.config_keeping import RetentionSettings
+from penguind.config_keeping import retention_settings
 from penguind.domain.retention import KINDS
 from penguind.retention import Retention
 from penguind.store.all import open_stores
 from penguind.store.retention import BATCH
 from penguind.store.tokens import RECENT_REDEMPTIONS
+from penguindome.settings import Section
 from tests.harness.database import fresh_database
 from tests.harness.reporter import NOW
 
 YEAR = timedelta(days=365)
-SETTINGS = RetentionSettings(trail=YEAR, closed_issues=YEAR, outbox=YEAR, invitations=YEAR)
+SETTINGS = dict.fromkeys((kind.setting for kind in KINDS), YEAR)
 OLD, NEW = NOW - timedelta(days=366), NOW - timedelta(days=364)
 
 
@@ -74,7 +75,7 @@ def test_only_what_is_old_goes(mongo_uri):
 
 
 def test_for_ever_means_for_ever(mongo_uri):
-    never = RetentionSettings(trail=None, closed_issues=None, outbox=None, invitations=None)
+    never = dict.fromkeys(SETTINGS)
     left, told = swept(mongo_uri, {"trail": [{"_id": "a", "received_time": OLD}]}, never)
     assert (left, told) == ({"trail": ["a"]}, {})
 
@@ -88,7 +89,7 @@ def test_many_go_in_small_batches(mongo_uri, monkeypatch):
 
 def test_the_ledger_is_no_kind():
     assert "ledger" not in {kind.collection for kind in KINDS}
-    assert {kind.setting for kind in KINDS} == set(RetentionSettings.__slots__)
+    assert {kind.setting for kind in KINDS} == set(retention_settings(Section({})))
 
 
 def test_old_things_are_found_by_an_index(mongo_uri):
