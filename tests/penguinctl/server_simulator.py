@@ -18,7 +18,13 @@ from penguindome.errors import PenguinDomeError
 from penguindome.ids import new_fleet_id
 from penguindome.names import Principal, to_uri
 from penguindome.tokens import Invitation, encode_invitation
-from tests.penguinctl import hostile_text, simulated_bootstrap, simulated_services
+from tests.penguinctl import (
+    hostile_text,
+    simulated_bootstrap,
+    simulated_operators,
+    simulated_parameters,
+    simulated_services,
+)
 
 HOST = "127.0.0.1"
 
@@ -100,24 +106,26 @@ class Simulator:
         self.hostile = False
         self.spared = ()
 
-    def start(self):
-        """Open both listeners."""
+    def start(self, main_port=0):
+        """Open both listeners, the main one at a port that it had before if one is given."""
         key = keys.generate_key()
         leaf = self.anchor.issue(keys.key_spki(key), client=False, ip_addresses=[HOST])
         pair = [(key, leaf)]
         main = grpc.ssl_server_credentials(pair, self.operators.pem, require_client_auth=True)
-        self.main_port = self._listen(main, simulated_services.add_main)
+        self.main_port = self._listen(main, simulated_services.add_main, main_port)
         self.bootstrap_port = self._listen(
             grpc.ssl_server_credentials(pair), simulated_bootstrap.add_bootstrap
         )
         return self
 
-    def _listen(self, credentials, add):
+    def _listen(self, credentials, add, wanted=0):
         server = grpc.server(
             ThreadPoolExecutor(4), interceptors=[Tap(self)], options=server_options(2**26)
         )
         add(server, self)
-        port = server.add_secure_port(f"{HOST}:0", credentials)
+        simulated_parameters.add(server, self)
+        simulated_operators.add(server)
+        port = server.add_secure_port(f"{HOST}:{wanted}", credentials)
         server.start()
         self.servers.append(server)
         return port

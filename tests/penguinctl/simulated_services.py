@@ -22,6 +22,7 @@ from penguindome.v1 import (
     trust_pb2,
     trust_pb2_grpc,
 )
+from tests.penguinctl.simulated_operators import Blocking
 
 
 @dataclass
@@ -35,6 +36,7 @@ class State:
     tokens: list = field(default_factory=list)
     issues: list = field(default_factory=list)
     checks: list = field(default_factory=list)
+    parameters: list = field(default_factory=list)
     problems: list = field(default_factory=list)
     verdicts: object = None
     trail: list = field(default_factory=list)
@@ -86,9 +88,9 @@ class Base:
         return self.simulator.state
 
 
-class Device(Base, device_pb2_grpc.DeviceServiceServicer):
+class Device(Blocking, Base, device_pb2_grpc.DeviceServiceServicer):
     def ListDevices(self, request, context):  # noqa: N802
-        states = request.states or ("pending", "active")
+        states = request.states or ("pending", "active", "blocked")
         return device_pb2.ListDevicesResponse(devices=self.state.picked(request.selectors, states))
 
     def GetDevice(self, request, context):  # noqa: N802

@@ -21,10 +21,17 @@ ARGUMENTS = {
     "device list": ["web-1"],
     "device label": ["web-1", "--add", "x"],
     "device collect": ["web-1"],
+    "device block": ["web-1", "--reason", "lost"],
+    "operator invite": ["bob", "--role", "viewer"],
+    "operator role": ["bob", "--add", "auditor"],
+    "operator ranges": ["admin"],
+    "operator revoke": ["bob"],
     "issue show": [samples.ISSUE],
     "issue open": ["web-1", "--name", "fan"],
     "issue close": ["--all"],
     "check show": ["firewall-disabled"],
+    "param set": ["web-1", "user_email", "bob@example.com"],
+    "param unset": ["web-1", "user_email"],
     "profile use": ["default"],
 }
 # The page shows only what these add to another shape, or keys that are data.
