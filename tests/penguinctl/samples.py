@@ -2,7 +2,7 @@
 
 import time
 
-from penguindome.v1 import check_pb2, device_pb2, issue_pb2, token_pb2, trail_pb2
+from penguindome.v1 import check_pb2, device_pb2, issue_pb2, parameter_pb2, token_pb2, trail_pb2
 
 NOW_MS = int(time.time() * 1000)
 HOUR_MS = 3_600_000
@@ -84,6 +84,13 @@ def token():
     )
 
 
+def parameter(device_id=WEB, hostname="web-1", **changes):
+    values = {"name": "user_email", "values": ["ann@example.com"], "set_by": "alice"} | changes
+    return parameter_pb2.Parameter(
+        device_id=device_id, hostname=hostname, set_unix_ms=NOW_MS - HOUR_MS, **values
+    )
+
+
 def fill(state):
     """Put one of everything into a simulator's state."""
     state.devices = [
@@ -122,4 +129,5 @@ def fill(state):
     state.trail = [change("r2/00001"), change("r1/00001", DB, "plugins.users.0", 100)]
     for action in ("token.create", "device.revoke", "device.delete"):
         state.append_ledger(action, WEB)
+    state.parameters = [parameter()]
     return state
