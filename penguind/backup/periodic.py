@@ -39,6 +39,7 @@ class PeriodicBackups:
         self._database = database
         self._clock = clock
         self._problem = ""
+        self._unreadable = ""
 
     async def run(self) -> NoReturn:
         """Work until cancelled."""
@@ -46,7 +47,7 @@ class PeriodicBackups:
 
     def problems(self) -> list[str]:
         """Return why the last attempt failed, if it did."""
-        return [self._problem] if self._problem else []
+        return [text for text in (self._problem, self._unreadable) if text]
 
     async def _turn(self) -> None:
         if self._settings.backup.directory is not None and self.due():
@@ -82,10 +83,12 @@ class PeriodicBackups:
         """Return the backups that are whole, oldest first."""
         directory = self._directory()
         try:
-            return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+            names = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
         except OSError as error:
-            self._problem = f"The directory of backups, {directory}, cannot be read."
+            self._unreadable = f"The directory of backups, {directory}, cannot be read."
             raise_for(error, directory)
+        self._unreadable = ""
+        return names
 
     def _remove_unfinished(self) -> None:
         for path in self._directory().glob(f".penguind-*{UNFINISHED}"):
