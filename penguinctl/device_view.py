@@ -60,6 +60,7 @@ def facts(app: App, item: device_pb2.Device) -> None:
             ("System", item.os_name or "-"),
             ("Agent", item.agent_version or "-"),
             ("Address", item.peer_address or "-"),
+            ("User's mail", item.user_email or "-"),
             ("Labels", output.words(item.labels)),
             ("Open issues", output.words(item.open_issues)),
             ("Enrolled", moments.local(item.enrolled_unix_ms, app.now)),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from penguinctl.app import App
     from penguindome.v1 import issue_pb2
 
+#: What begins the id of a part of the server, which stands in the place of a device's.
+SERVER = "server:"
+
 _COLUMNS = (
     Column("SEVERITY"),
     Column("HOSTNAME", shrinks=True),
@@ -56,7 +59,7 @@ def facts(app: App, item: issue_pb2.Issue) -> None:
             ("State", styled(item.state)),
             ("Severity", styled(item.severity)),
             ("Hostname", item.hostname),
-            ("Device", item.device_id),
+            ("About" if item.device_id.startswith(SERVER) else "Device", item.device_id),
             ("Summary", item.summary or "-"),
             ("Remedy", item.remedy or "-"),
             ("Opened", moments.local(item.opened_unix_ms, app.now)),
