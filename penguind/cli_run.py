@@ -43,7 +43,7 @@ def check_config(config: Path) -> None:
     privileges.drop(settings.server.user)
     _check(settings)
     certificate_sources(settings, utc_now)
-    loader = CheckLoader(settings.checks_directory)
+    loader = CheckLoader(settings.checks_directory, settings.calendars)
     loader.refresh()
     for problem in loader.current.problems:
         click.echo(f"{printable(problem.origin)}: {printable(problem.reason)}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from penguind.config_alerts import AlertSettings, read_alerts
+from penguind.config_calendars import read_calendars
 from penguind.config_keeping import (
     BackupSettings,
     RetentionSettings,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from penguind.domain.advertised import Advertised
+    from penguind.domain.calendar import Calendars
 
 DEFAULT_PATH = Path("/etc/penguind/penguind.toml")
 DEFAULT_STATE_DIR = Path("/var/lib/penguind")
@@ -100,6 +102,7 @@ class Settings:
     audit_interval: timedelta
     agents: AgentsSettings
     checks_directory: Path
+    calendars: Calendars
     limits: LimitSettings
     alerts: AlertSettings
     retention: RetentionSettings
@@ -146,6 +149,7 @@ def load_settings(path: Path) -> Settings:
         audit_interval=_minutes(root.section("audit"), "interval_minutes", 60, maximum=10_080),
         agents=_agents(root.section("agents")),
         checks_directory=_path(root.section("checks"), "directory", Path("/etc/penguind/checks.d")),
+        calendars=read_calendars(root.section("calendars"), root.table("calendars")),
         limits=_limits(root.section("limits")),
         alerts=read_alerts(root.section("alerts")),
         retention=retention_settings(root.section("retention")),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Filtered = Callable[[Sequence[Issue], datetime], Awaitable[set[str]]]
 
 
+HEED_ALL = Ignore()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """An open issue.
@@ -64,7 +67,7 @@ class DueIssues:
         self,
         device_ids: Collection[str] | None,
         now: datetime,
-        ignore: Ignore = Ignore(),
+        ignore: Ignore = HEED_ALL,
     ) -> list[Standing]:
         """Return all open issues; None means of all devices."""
         return await self.judged(await self._issues.find_open(device_ids), now, ignore)
@@ -73,7 +76,7 @@ class DueIssues:
         self,
         issues: Sequence[Issue],
         now: datetime,
-        ignore: Ignore = Ignore(),
+        ignore: Ignore = HEED_ALL,
     ) -> list[Standing]:
         """Return the open ones of some issues, in their order."""
         found = [one for one in issues if one.open]

@@ -129,7 +129,7 @@ async def make_base(settings: Settings, database: Database, clock: Clock) -> Bas
 def make_judging(base: Base) -> Judging:
     """Build ingest, checks and audit."""
     stores = base.stores
-    checks = CheckLoader(base.settings.checks_directory)
+    checks = CheckLoader(base.settings.checks_directory, base.settings.calendars)
     checks.refresh()
     queries = CheckQueries(base.database)
 

@@ -104,7 +104,7 @@ def clock(examination: Examination) -> Finding:
 def site_checks(examination: Examination) -> Finding:
     """Check that all checks can be used."""
     directory = examination.settings.checks_directory
-    loader = CheckLoader(directory)
+    loader = CheckLoader(directory, examination.settings.calendars)
     loader.refresh()
     problems = loader.current.problems
     if problems:
