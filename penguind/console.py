@@ -160,7 +160,7 @@ async def make_line(
     details = {"roles": sorted(set(roles))}
     await Ledger(stores.ledger, clock).append(CONSOLE, "operator.invite", name, details)
     invitations = Invitations(stores.invitations, clock)
-    invitation_id, secret = await invitations.create(name, roles, ttl, CONSOLE)
+    invitation_id, secret, _ = await invitations.create(name, roles, ttl, CONSOLE)
     trust = Trust(stores.trust, settings.server.fleet_id, clock)
     return encode_invitation(
         Invitation(

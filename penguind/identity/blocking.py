@@ -77,27 +77,29 @@ class Blocking:
             NotFound: no such device.
             PreconditionFailed: it is waiting or revoked.
         """
-        device = await self._devices.get(device_id)
-        if device is not None and device.state == "blocked":
-            # While nobody can turn it: the next check-in starts a new one.
-            await self._ratchets.delete(device_id)
-        unblocked = await self._devices.unblock(device_id)
-        self._identities.forget("device", device_id)
-        if not unblocked:
-            await self._expect(device_id, "active")
-        await self._issues.close(CLONE, [device_id], self._clock(), reason="unblocked")
+        async with self._identities.changing:
+            device = await self._devices.get(device_id)
+            if device is not None and device.state == "blocked":
+                # While nobody can turn it: the next check-in starts a new one.
+                await self._ratchets.delete(device_id)
+            unblocked = await self._devices.unblock(device_id)
+            self._identities.forget("device", device_id)
+            if not unblocked:
+                await self._expect(device_id, "active")
+            await self._issues.close(CLONE, [device_id], self._clock(), reason="unblocked")
         return unblocked
 
     async def clone(self, device: Device, reason: str) -> None:
         """Block a device that two holders of its key share, in the server's own name."""
+        if device.state != "active":
+            return
         log.warning("Device {} is blocked: {}", device.device_id, reason)
-        if device.state == "active":
-            details = {"reason": reason}
+        details = {"reason": reason}
+        async with self._identities.changing:
             await self._ledger.append(SERVER, "device.block", device.device_id, details)
             await self.block(device.device_id, SERVER, reason)
-        await self._issues.open(
-            CLONE, [Finding(device.device_id, device.hostname, reason)], self._clock()
-        )
+            found = [Finding(device.device_id, device.hostname, reason)]
+            await self._issues.open(CLONE, found, self._clock())
 
     async def run(self) -> None:
         """Open and close what a crash or an outage left undone, until cancelled."""
@@ -109,15 +111,16 @@ class Blocking:
 
     async def reconcile(self) -> None:
         """Have the issue open for exactly those devices that the server blocked."""
-        blocked = await self._devices.find(states=["blocked"])
-        findings = [
-            Finding(one.device_id, one.hostname, one.blocked_reason)
-            for one in blocked
-            if one.blocked_by == SERVER
-        ]
-        await self._issues.reconcile(
-            CLONE, findings, self._clock(), gone="the device is not blocked any more"
-        )
+        async with self._identities.changing:
+            blocked = await self._devices.find(states=["blocked"])
+            findings = [
+                Finding(one.device_id, one.hostname, one.blocked_reason)
+                for one in blocked
+                if one.blocked_by == SERVER
+            ]
+            await self._issues.reconcile(
+                CLONE, findings, self._clock(), gone="the device is not blocked any more"
+            )
 
     async def _expect(self, device_id: str, state: str) -> None:
         device = await self._devices.get(device_id)

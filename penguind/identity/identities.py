@@ -50,7 +50,10 @@ class Identity:
 
 
 class Identities:
-    """Records by (kind, name), and the live callers of each."""
+    """Records by (kind, name), and the live callers of each.
+
+    `changing` is held by whoever blocks or unblocks until people are told of it, too.
+    """
 
     def __init__(
         self, devices: DeviceStore, operators: OperatorStore, clock: Callable[[], datetime]
@@ -60,6 +63,7 @@ class Identities:
         self._clock = clock
         self._cache: OrderedDict[tuple[str, str], tuple[Identity | None, datetime]] = OrderedDict()
         self._seen_time = clock()
+        self.changing = asyncio.Lock()
         self._live: defaultdict[tuple[str, str], set[Caller]] = defaultdict(set)
 
     async def get(self, kind: str, name: str) -> Identity | None:

@@ -42,8 +42,8 @@ class Invitations:
 
     async def create(
         self, name: str, roles: Sequence[str], ttl: timedelta, by: str
-    ) -> tuple[bytes, bytes]:
-        """Make an invitation; returns its id and its secret, which is not kept.
+    ) -> tuple[bytes, bytes, datetime]:
+        """Make an invitation; returns its id, its secret, which is not kept, and its end.
 
         The ledger's row is the caller's.
 
@@ -65,7 +65,7 @@ class Invitations:
         # A former invitation of the same name could put its former key back.
         await self._store.withdraw(name)
         await self._store.insert(invitation)
-        return invitation_id, secret
+        return invitation_id, secret, invitation.expires_time
 
 
 class Redemption:

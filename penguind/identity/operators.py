@@ -73,9 +73,7 @@ class Operators:
         check_operator(name, roles)
         if _ADMIN not in roles:
             await self._keep_an_admin(name)
-        expires_time = self._clock() + ttl
-        invitation_id, secret = await self._inviting.create(name, roles, ttl, by)
-        return invitation_id, secret, expires_time
+        return await self._inviting.create(name, roles, ttl, by)
 
     async def everyone(self) -> Everyone:
         """Return all operators, open invitations and limits."""

@@ -29,6 +29,14 @@ COMMANDS = {
     "device label {device} --add x": True,
     "device collect {device}": True,
     "device approve {pending} --yes": True,
+    "device block {device} --reason {text}": True,
+    "device unblock {device} --reason {text}": True,
+    "operator list": False,
+    "operator ranges": False,
+    "operator ranges admin {text}": True,
+    "operator invite {text} --role viewer": True,
+    "operator role {text} --add viewer": True,
+    "operator revoke {text} --yes": True,
     "device revoke {spare} --yes --reason {text}": True,
     "device delete {spare} --yes": True,
     "device label {device} --add {text}": True,
@@ -78,6 +86,8 @@ def ctl(fleet):
         HOME=str(alice.folder),
         XDG_CONFIG_HOME=str(alice.folder / "config"),
         GNUPGHOME=str(alice.folder / "gnupg"),
+        # Else a pager would wait for a key.
+        PENGUINCTL_PAGER="cat",
     )
     return Terminal([str(BIN / "penguinctl")], env)
 
