@@ -33,6 +33,7 @@ from penguind.store.overview import Overview
 from penguind.store.trail_queries import TrailQueries
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
+from penguind.wiring_history import make_overview
 from penguind.wiring_identity import make_blocking, make_operator_service
 from penguindome.v1 import (
     agent_pb2,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from penguind.config import AgentsSettings
+    from penguind.history import History
     from penguind.identity.clones import Clones
     from penguind.wiring_alerts import Alerting
     from penguind.wiring_base import Base, Judging
@@ -115,7 +117,12 @@ def make_flood_watch(base: Base, judging: Judging) -> FloodWatch:
 
 
 def main_services(
-    base: Base, judging: Judging, check_ins: CheckIns, quota: FloodWatch, alerting: Alerting
+    base: Base,
+    judging: Judging,
+    check_ins: CheckIns,
+    quota: FloodWatch,
+    alerting: Alerting,
+    history: History,
 ) -> list[Served]:
     """Return what callers with a certificate get."""
     agent = AgentService(
@@ -136,7 +143,7 @@ def main_services(
         _served(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
-        _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging)),
+        _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
         _served(trust_pb2, trust_pb2_grpc, "Trust", TrustService(base.trust)),
@@ -174,6 +181,7 @@ def _device(base: Base, judging: Judging) -> DeviceService:
             # Else the same request could bring a deleted device back.
             stores.tokens.forget_device,
             stores.ratchets.delete,
+            make_parameters(base).leave,
         ],
         audit=judging.auditor.request,
         clock=base.clock,
@@ -220,7 +228,7 @@ def make_parameters(base: Base) -> Parameters:
     )
 
 
-def _server(base: Base, judging: Judging) -> ServerService:
+def _server(base: Base, judging: Judging, history: History) -> ServerService:
     status = ServerStatus(
         fleet_id=base.settings.server.fleet_id,
         database=base.database_name,
@@ -237,7 +245,14 @@ def _server(base: Base, judging: Judging) -> ServerService:
         clock=base.clock,
     )
     state_dir = base.settings.server.state_dir
-    return ServerService(status, base.advertised, lambda: load_anchors(state_dir))
+    return ServerService(
+        status,
+        base.advertised,
+        lambda: load_anchors(state_dir),
+        history=history,
+        overview=make_overview(base, judging, history),
+        clock=base.clock,
+    )
 
 
 def _token(base: Base) -> TokenService:
