@@ -135,6 +135,7 @@ def to_json(item: device_pb2.Device) -> dict[str, Any]:
         "same_hardware": list(item.same_hardware),
         "certificate_expires_time": moments.iso(item.certificate_expires_unix_ms),
         "clock_skew_ms": item.clock_skew_ms,
+        "user_email": item.user_email,
         "held_by": item.held_by,
         "held_reason": item.held_reason,
     }
