@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -131,12 +131,13 @@ def test_renewing_over_a_deprecated_listener_counts_too(mongo_uri):
         assert issue.evidence["listener"] == "bootstrap"
         boot = BootstrapServiceStub(server.channel(listener="six-boot"))
         nonce = (await boot.Begin(bootstrap_pb2.BeginRequest())).nonce
-        signed = possession.renew_bytes(nonce, device.name, renewed.csr)
+        csr = renewed.csr
+        signed = possession.renew_bytes(nonce, device.name, csr)
         await boot.RenewDevice(
             bootstrap_pb2.RenewDeviceRequest(
                 nonce=nonce,
                 device_id=device.name,
-                csr=renewed.csr,
+                csr=csr,
                 signature=certs.sign(device.key, signed),
             )
         )
@@ -171,10 +172,18 @@ def test_two_listeners_on_one_port_are_refused_by_name(mongo_uri):
         told(story, mongo_uri, same)
 
 
-def listener(**facts):
-    values = {"name": "new", "kind": "main", "address": "::1", "port": facts.get("port") or free_port()}
-    rest = {"advertised_host": "x", "certificate": None, "key": None, "deprecated": False}
-    return ListenerSettings(**{**values, **rest, "advertised_port": 1, **facts})
+def listener(*, name="new", address="::1", port=0):
+    return ListenerSettings(
+        name=name,
+        kind="main",
+        address=address,
+        port=port or free_port(),
+        advertised_host="x",
+        advertised_port=1,
+        certificate=Path("/c"),
+        key=Path("/k"),
+        deprecated=False,
+    )
 
 
 def test_a_port_that_is_taken_is_named_with_its_listener():
@@ -210,12 +219,12 @@ def test_a_port_of_roots_says_what_to_do(monkeypatch):
 def test_a_sleeping_device_is_forgotten_after_a_day(mongo_uri):
     async def story(server):
         device, _ = await server.enroll()
+        other, _ = await server.enroll()
         stream, _ = await welcomed(server, device, "main")
         await until(lambda: open_issues(server, device))
         stream.cancel()
         await until(lambda: gone(server))
-        server.clock.offset += timedelta(days=1, minutes=1)
-        other, _ = await server.enroll()
+        server.clock.move(days=1, minutes=1)
         await welcomed(server, other, "main")
 
         async def closed():
