@@ -21,6 +21,7 @@ ROOTS = ("state", "settings", "checks")
 DATABASE_FOLDER = "mongo"
 _PATH_LIMIT = 1024
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+_CHECK = re.compile(r"[^/]+\.ya?ml")
 _MODES = 0o777
 
 
@@ -109,6 +110,9 @@ def file_of(frame: Frame) -> FileEntry:
         raise damaged("a file has no name", frame.offset)
     if not _harmless(path):
         raise damaged(f"the file name {path[:100]!r} leads elsewhere", frame.offset)
+    # Root puts the checks where the settings say: nothing else may come along.
+    if root == "checks" and not _CHECK.fullmatch(path):
+        raise damaged(f"the file name {path[:100]!r} is no check's", frame.offset)
     return FileEntry(str(root), path, mode & _MODES)
 
 

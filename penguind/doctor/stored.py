@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penguind.backup.files import RESTORING
 from penguind.doctor.running import Finding, fail, ok, warn
 from penguind.identity.trust import Trust
 from penguind.mongod.paths import require_mongod
@@ -75,7 +76,7 @@ def database(examination: Examination) -> Finding:
 
 def restore_ended(examination: Examination) -> Finding:
     """Check that no restore was left half-done."""
-    if examination.ask(is_marked):
+    if (examination.state_dir / RESTORING).exists() or examination.ask(is_marked):
         return fail("a restore has not ended", "run the same penguind restore again")
     return ok("no restore is unfinished")
 

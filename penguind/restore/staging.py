@@ -107,8 +107,7 @@ async def stage(places: Places, settings: Settings, source: Source, clock: Clock
             await _renew(database, settings, header, clock)
         except BaseException:
             with suppress(PenguinDomeError):
-                await dump.mark(database)
-                await dump.unmark(database)
+                await dump.clear(database)
             raise
         if settings.database.embedded:
             await dump.unmark(database)

@@ -107,7 +107,10 @@ def _place_checks(places: Places, settings: Settings, say: Say) -> None:
             if read_file(target.resolve()) != text:
                 say(f"Kept, though the backup has another one: {target}")
             continue
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        except OSError as error:
+            raise_for(error, folder)
         write_file(target, text, 0o644)
         say(f"Restored: {target}")
 

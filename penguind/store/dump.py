@@ -114,6 +114,13 @@ async def mark(database: Database) -> None:
         await database.db[_META].delete_many({"_id": {"$ne": _MARK}})
 
 
+async def clear(database: Database) -> None:
+    """Drop what was filled so far; the mark goes last, so that a death on the way is no harm."""
+    await mark(database)
+    with database_errors():
+        await database.db.drop_collection(_META)
+
+
 async def unmark(database: Database) -> None:
     """End filling: a server may use the database now."""
     with database_errors():

@@ -13,6 +13,7 @@ from penguind.backup.frames import FrameWriter, magic, read_frames
 from tests.harness import process
 from tests.harness.server import NOBODY, Server
 
+NO_DISK = ("prlimit", "--fsize=0", "--")
 SMALL_DISK = ("prlimit", "--fsize=3000", "--")
 
 
@@ -138,6 +139,15 @@ def test_a_full_disk_leaves_no_half_restore(backup, empty):
     assert [one.name for one in empty.folder.iterdir()] == [path.name]
     assert restored(empty, path).returncode == 0
     assert (empty.folder / "state/authority/anchor.pem").exists()
+
+
+def test_a_full_disk_leaves_the_settings_as_they_were(fleet):
+    before = fleet.server.config.read_bytes()
+    words = ("ports", "configure", "main", "--deprecated")
+    done = limited(fleet.server, NO_DISK, *words)
+    assert (done.returncode, "disk full" in done.stderr) == (1, True), done.stderr
+    assert fleet.server.config.read_bytes() == before
+    assert not list(fleet.server.folder.glob(".penguind.toml*"))
 
 
 def test_a_backup_is_read_by_nobody_else(backup):

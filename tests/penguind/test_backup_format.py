@@ -99,6 +99,13 @@ def test_a_file_never_leads_out_of_its_root(path):
         read(whole(path=path))
 
 
+@pytest.mark.parametrize("path", ["crontab", "sub/own.yaml", "own.yaml.sh"])
+def test_only_checks_come_as_checks(path):
+    entry = {"root": "checks", "path": path, "mode": 0o644}
+    with pytest.raises(Damaged, match="no check's"):
+        read(backup(("H", HEADER.document()), ("F", entry)))
+
+
 @pytest.mark.parametrize("name", ["system.users", "a$b", "", "x" * 200, "admin\0"])
 def test_a_collection_is_one_of_ours(name):
     with pytest.raises(Damaged, match="collection name"):

@@ -136,6 +136,9 @@ def test_a_database_that_is_being_filled_serves_nobody(mongo_uri):
             await database.db["devices"].insert_one({"_id": "half"})
             await dump.mark(database)
             assert await dump.occupied(database) == ["meta"]
+            await dump.clear(database)
+            assert await dump.occupied(database) == []
+            await dump.mark(database)
             await dump.unmark(database)
             await open_stores(database, "f")
             with pytest.raises(PreconditionFailed, match="not empty"):
