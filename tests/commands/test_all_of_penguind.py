@@ -17,6 +17,7 @@ from penguindome.times import utc_now
 from penguindome.tokens import decode_invitation
 from tests.commands.keeping import keeper
 from tests.harness import recorder
+from tests.harness.ports import free_port
 from tests.harness.process import wait_until
 from tests.harness.server import NOBODY
 from tests.harness.site_mongod import PASSWORD, SET, SiteMongod
@@ -245,6 +246,63 @@ def test_doctor_tells_what_is_wrong_and_changes_nothing(fleet, alice, second):
     ill = second.try_run("doctor", "--output", "table")
     assert (ill.returncode, "there is no settings file" in ill.stdout) == (2, True)
     assert list(second.folder.iterdir()) == []
+
+
+def test_listeners_are_shown_added_changed_and_removed(second):
+    state, boot = second.folder / "state", free_port()
+    where = ("--address", "127.0.0.1", "--advertised-host", "127.0.0.1")
+    ports = ("--main-port", second.main_port, "--bootstrap-port", second.bootstrap_port)
+    second.run("setup", "--yes", "--state-dir", state, *where, *ports)
+    authority, tls = state / "authority", state / "tls"
+    key_away = second.folder / "anchor-key.pem"
+    (authority / "anchor-key.pem").rename(key_away)
+    made = ("--generate", "--name", "alias.example", "--anchor-key", key_away)
+    six = ("--address", "::1", "--advertised-host", "::1", "--advertised-port", 443)
+    assert "is added" in second.run(
+        "ports", "add", "new", "--kind", "main", "--port", free_port(), *six, *made, "--deprecated"
+    )
+    own = ("--certificate", tls / "server.pem", "--key", tls / "server-key.pem")
+    second.run("ports", "add", "boot", "--kind", "bootstrap", "--port", boot, *own)
+    assert "restart" in second.run("ports", "configure", "new", "--no-deprecated")
+    second.run("ports", "configure", "main", "--deprecated", "--port", free_port())
+    second.run("ports", "configure", "new", *own, "--advertised-host", "127.0.0.1")
+    second.run("ports", "configure", "new", *made, "--advertised-port", 0)
+    shown = second.run("ports", "show")
+    assert "main (main, deprecated)" in shown
+    assert f"{tls}/new.pem" in shown
+    assert "127.0.0.1, alias.example" in shown or "alias.example, 127.0.0.1" in shown
+    assert "all is well" in second.run("check-config")
+    (tls / "new.pem").unlink()
+    done = second.try_run("ports", "show")
+    assert "MISSING" in done.stdout
+    assert "Warning: The listener new is not usable" in done.stderr
+    second.run("ports", "remove", "new")
+    assert "new" not in second.run("ports", "show").split()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("remove", "old"), 1, "there are: main, bootstrap"),
+        (("remove", "main"), 1, "ports add"),
+        (("configure", "main"), 2, "Say what to change"),
+        (("configure", "main", "--key", "/k"), 1, "--certificate and --key go together"),
+        (("configure", "main", "--name", "x"), 1, "add --generate"),
+        (
+            ("configure", "main", "--generate", "--certificate", "/c", "--key", "/k"),
+            1,
+            "exclude each other",
+        ),
+        (("configure", "main", "--certificate", "/c", "--key", "/k"), 1, "/k"),
+        (("add", "main", "--kind", "main", "--port", "9000"), 1, "no name"),
+    ],
+)
+def test_what_is_wrong_about_listeners_is_said(fleet, words, status, said):
+    before = fleet.server.config.read_bytes()
+    done = fleet.server.try_run("ports", *words)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+    assert said in done.stderr
+    assert fleet.server.config.read_bytes() == before
 
 
 def test_all_that_there_is_was_run():
