@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penguindome.v1 import (
+        alert_pb2,
         bootstrap_pb2,
         check_pb2,
         device_pb2,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "alert_pb2",
     "bootstrap_pb2",
     "check_pb2",
     "device_pb2",

@@ -117,14 +117,14 @@ class MailServer:
 
     def options(self) -> dict[str, Any]:
         """Return what the protocol needs."""
-        if self.plain:
+        # aiosmtpd sees no encryption that was there from the start, and offers no login then.
+        if self.plain or self._implicit_tls:
             return {"loop": self._loop}
         return {
             "loop": self._loop,
-            "tls_context": None if self._implicit_tls else self._context,
-            "require_starttls": not self._implicit_tls,
+            "tls_context": self._context,
+            "require_starttls": True,
             "auth_required": True,
-            "auth_require_tls": not self._implicit_tls,
             "authenticator": _authenticate,
         }
 
