@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from penguind.domain.escaping import escape_value, unescape_value
-from penguind.domain.issue import MAX_TIMELINE, SERVER, Issue, TimelineEvent
+from penguind.domain.issue import SERVER, Issue, TimelineEvent
+from penguind.store.issue_documents import (
+    closing,
+    document_of,
+    event_document,
+    evidence_of,
+    issue_from,
+    pushed,
+    snoozing,
+    words,
+)
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from penguind.store.database import Database, Session
@@ -62,7 +71,7 @@ class IssueStore:
         refused: set[int] = set()
         try:
             await self._issues.bulk_write(
-                [InsertOne(_document(one)) for one in issues], ordered=False
+                [InsertOne(document_of(one)) for one in issues], ordered=False
             )
         except BulkWriteError as error:
             refused = _duplicates(error)
@@ -72,16 +81,14 @@ class IssueStore:
         """Store issues that were closed; returns those that were open until now."""
         if not issues:
             return []
-        writes = [
-            UpdateOne({"_id": one.issue_id, "state": "open"}, _closing(one)) for one in issues
-        ]
+        writes = [UpdateOne({"_id": one.issue_id, "state": "open"}, closing(one)) for one in issues]
         result = await self._issues.bulk_write(writes, ordered=False)
         if result.matched_count == len(issues):
             return list(issues)
         found = await self._issues.find(
             {"_id": {"$in": [one.issue_id for one in issues]}}
         ).to_list()
-        stored = {one.issue_id: one for one in map(_issue, found)}
+        stored = {one.issue_id: one for one in map(issue_from, found)}
         return [one for one in issues if _is_ours(one, stored.get(one.issue_id))]
 
     async def reword(self, issues: Sequence[Issue], *, evidence: bool = False) -> None:
@@ -89,7 +96,7 @@ class IssueStore:
         writes = [
             UpdateOne(
                 {"_id": one.issue_id, "state": "open"},
-                {"$set": _words(one) | (_evidence(one) if evidence else {})},
+                {"$set": words(one) | (evidence_of(one) if evidence else {})},
             )
             for one in issues
         ]
@@ -104,17 +111,17 @@ class IssueStore:
         session: Session | None = None,
     ) -> None:
         """Note that people were told of open issues, within the caller's transaction if any."""
-        event = _event_document(TimelineEvent(now, "alerted", SERVER, reason))
+        event = event_document(TimelineEvent(now, "alerted", SERVER, reason))
         await self._issues.update_many(
             {"_id": {"$in": sorted(issue_ids)}, "state": "open"},
-            {"$set": {"alerted_time": now}, "$push": _pushed(event)},
+            {"$set": {"alerted_time": now}, "$push": pushed(event)},
             session=session,
         )
 
     async def snooze(self, issues: Sequence[Issue]) -> list[Issue]:
         """Store that issues are snoozed; returns those that are open, with it."""
         writes = [
-            UpdateOne({"_id": one.issue_id, "state": "open"}, _snoozing(one)) for one in issues
+            UpdateOne({"_id": one.issue_id, "state": "open"}, snoozing(one)) for one in issues
         ]
         if not writes:
             return []
@@ -134,7 +141,7 @@ class IssueStore:
         if device_ids is not None:
             query["device_id"] = {"$in": sorted(device_ids)}
         found = await self._issues.find(query, {"timeline": 0}).to_list()
-        return [_issue(one) for one in found]
+        return [issue_from(one) for one in found]
 
     async def release(self, issues: Sequence[Issue]) -> None:
         """Let what operators closed come back from now on."""
@@ -145,12 +152,12 @@ class IssueStore:
     async def get(self, issue_id: str) -> Issue | None:
         """Return the issue with evidence and timeline, or None."""
         found = await self._issues.find_one({"_id": issue_id})
-        return None if found is None else _issue(found)
+        return None if found is None else issue_from(found)
 
     async def get_many(self, issue_ids: Collection[str]) -> list[Issue]:
         """Return the issues that exist among the ids, complete."""
         found = await self._issues.find({"_id": {"$in": sorted(issue_ids)}}).to_list()
-        return [_issue(one) for one in found]
+        return [issue_from(one) for one in found]
 
     async def find_open(
         self, device_ids: Collection[str] | None = None, *, name: str | None = None
@@ -162,7 +169,7 @@ class IssueStore:
         if name is not None:
             query["name"] = name
         found = await self._issues.find(query, _SUMMARY).to_list()
-        return [_issue(one) for one in found]
+        return [issue_from(one) for one in found]
 
     async def find_closed(self, device_ids: Collection[str] | None = None) -> list[Issue]:
         """Return at most 5,000 closed issues, the last closed first, without evidence."""
@@ -170,7 +177,7 @@ class IssueStore:
         if device_ids is not None:
             query["device_id"] = {"$in": sorted(device_ids)}
         cursor = self._issues.find(query, _SUMMARY).sort("closed_time", -1).limit(_LIST_LIMIT)
-        return [_issue(one) async for one in cursor]
+        return [issue_from(one) async for one in cursor]
 
     async def open_names(self, device_ids: Collection[str] | None = None) -> dict[str, list[str]]:
         """Return the sorted names of open issues by device id."""
@@ -231,95 +238,3 @@ def _is_ours(closed: Issue, stored: Issue | None) -> bool:
     ours, theirs = closed.timeline[-1], stored.timeline[-1]
     near = closed.closed_time is not None and stored.closed_time is not None
     return near and (ours.actor, ours.reason) == (theirs.actor, theirs.reason)
-
-
-def _closing(issue: Issue) -> dict[str, Any]:
-    values: dict[str, Any] = {"state": "closed", "closed_time": issue.closed_time}
-    if issue.closed_by:
-        values["closed_by"] = issue.closed_by
-        if issue.source != "check":
-            values["holds"] = True
-    # Pushed, not replaced: the issue may have been read without its timeline.
-    return {"$set": values, "$push": _pushed(_event_document(issue.timeline[-1]))}
-
-
-def _snoozing(issue: Issue) -> dict[str, Any]:
-    values = {
-        "snoozed_until_time": issue.snoozed_until_time,
-        "snoozed_by": issue.snoozed_by,
-        "snooze_reason": issue.snooze_reason,
-    }
-    return {"$set": values, "$push": _pushed(_event_document(issue.timeline[-1]))}
-
-
-def _pushed(event: dict[str, Any]) -> dict[str, Any]:
-    # An issue that nobody cares for is told of every day for years.
-    return {"timeline": {"$each": [event], "$slice": -MAX_TIMELINE}}
-
-
-def _words(issue: Issue) -> dict[str, Any]:
-    return {
-        "severity": issue.severity,
-        "summary": issue.summary,
-        "remedy": issue.remedy,
-        "grace_until_time": issue.grace_until_time,
-    }
-
-
-def _evidence(issue: Issue) -> dict[str, Any]:
-    return {"evidence": escape_value(issue.evidence)}
-
-
-def _event_document(event: TimelineEvent) -> dict[str, Any]:
-    return {
-        "time": event.time,
-        "event": event.event,
-        "actor": event.actor,
-        "reason": event.reason,
-    }
-
-
-def _document(issue: Issue) -> dict[str, Any]:
-    document = {
-        "_id": issue.issue_id,
-        "device_id": issue.device_id,
-        "hostname": issue.hostname,
-        "name": issue.name,
-        "state": "open" if issue.open else "closed",
-        "severity": issue.severity,
-        "summary": issue.summary,
-        "remedy": issue.remedy,
-        "source": issue.source,
-        "opened_time": issue.opened_time,
-        "closed_time": issue.closed_time,
-        "closed_by": issue.closed_by or None,
-        "grace_until_time": issue.grace_until_time,
-        "data_time": issue.data_time,
-        "evidence": escape_value(issue.evidence),
-        "timeline": [_event_document(one) for one in issue.timeline],
-    }
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def _issue(found: Mapping[str, Any]) -> Issue:
-    return Issue(
-        issue_id=found["_id"],
-        device_id=found["device_id"],
-        hostname=found["hostname"],
-        name=found["name"],
-        severity=found["severity"],
-        summary=found["summary"],
-        remedy=found["remedy"],
-        source=found.get("source", "check"),
-        opened_time=found["opened_time"],
-        closed_time=found.get("closed_time"),
-        closed_by=found.get("closed_by", ""),
-        grace_until_time=found.get("grace_until_time"),
-        data_time=found.get("data_time"),
-        evidence=unescape_value(found.get("evidence", {})),
-        timeline=tuple(TimelineEvent(**one) for one in found.get("timeline", ())),
-        alerted_time=found.get("alerted_time"),
-        snoozed_until_time=found.get("snoozed_until_time"),
-        snoozed_by=found.get("snoozed_by", ""),
-        snooze_reason=found.get("snooze_reason", ""),
-    )
