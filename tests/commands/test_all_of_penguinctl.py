@@ -106,33 +106,7 @@ def test_issues(alice, agent):
 
 
 def test_parameters(fleet, alice, agent):
-    device = agent.device_id()
-    assert alice.run("param", "list") == ""
-    words = ("param", "set", device, "user_email", "ann@example.com")
-    assert both(alice, *words)["changed"] is True
-    assert alice.run(*words) == "No changes.\n"
-    other = fleet.device(plugins=fleet.plugins(nothing="#!/bin/sh\necho {}\n"))
-    other.enroll(alice.token())
-    linked = alice.json("param", "set", device, "user_clients", other.device_id())
-    assert {one["device_id"]: one["values"] for one in linked["parameters"]} == {
-        device: [other.device_id()],
-        other.device_id(): [device],
-    }
-    assert "Set user_clients" not in alice.run("param", "list", "--name", "user_clients")
-    assert len(both(alice, "param", "list", "--name", "user_clients")["parameters"]) == 2
-    (sorted_first, _, _) = alice.json(
-        "param", "list", "--sort", "-name", "--columns", "name,device_id"
-    )["parameters"]
-    assert sorted_first == {"name": "user_email", "device_id": device}
-    alice.run("device", "revoke", other.device_id(), "--yes")
-    alice.run("device", "delete", other.device_id(), "--yes")
-    (left,) = alice.json("param", "list", f"id:{other.device_id()}")["parameters"]
-    assert (left["device_deleted"], left["values"]) == (True, [device])
-    assert both(alice, "param", "unset", other.device_id(), "user_clients")["changed"] is True
-    listed = alice.json("param", "list")["parameters"]
-    assert [(one["device_id"], one["name"]) for one in listed] == [(device, "user_email")]
-    assert alice.json("device", "show", device)["device"]["user_email"] == "ann@example.com"
-    alice.run("param", "unset", device, "user_email")
+    parameters.live(fleet, alice, agent.device_id(), both)
 
 
 def test_checks(fleet, alice, tmp_path):
