@@ -12,6 +12,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_invitation, decode_token
+from tests.commands import parameters
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
