@@ -37,12 +37,13 @@ def held_files(settings: Settings) -> Iterator[tuple[FileEntry, Path]]:
 
 def outside_files(settings: Settings) -> list[str]:
     """Return files that the settings name and that stand elsewhere, so that nobody misses them."""
-    named = (
-        settings.listen.certificate,
-        settings.listen.key,
-        settings.database.password_file,
-        settings.database.tls_ca_file,
-    )
+    database, smtp = settings.database, settings.alerts.smtp
+    named = {
+        *(path for one in settings.listeners for path in (one.certificate, one.key)),
+        *(database.password_file, database.tls_ca_file, smtp.ca_file),
+        *settings.alerts.secret_files(),
+        *settings.backup.encrypt_to,
+    }
     state_dir = settings.server.state_dir
     return sorted(
         str(path) for path in named if path is not None and not path.is_relative_to(state_dir)

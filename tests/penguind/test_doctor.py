@@ -17,7 +17,9 @@ from penguind.store.all import missing_indexes, open_stores
 from penguind.store.backup_notes import BackupNotes
 from penguindome.times import utc_now
 from tests.harness.database import fresh_database
+from tests.harness.mail_server import mail_server
 from tests.harness.serving import running
+from tests.harness.site_certificate import SiteCertificate
 
 
 def found(path, *names):
@@ -154,3 +156,31 @@ def forged():
         "previous_hash": bytes(32),
         "hash": bytes(32),
     }
+
+
+SMTP = """
+[server]
+state_dir = "{folder}"
+[alerts]
+mail_from = "penguind@example.com"
+mail_to = ["ops@example.com"]
+[alerts.smtp]
+host = "127.0.0.1"
+port = {port}
+ca_file = "{authority}"
+"""
+
+
+def test_the_mail_server_is_greeted_and_nothing_is_sent(tmp_path):
+    certificate = SiteCertificate(tmp_path)
+    path = tmp_path / "penguind.toml"
+    with mail_server(certificate) as server:
+        text = SMTP.format(folder=tmp_path, port=server.port, authority=certificate.certificate)
+        path.write_text(text)
+        assert found(path, "alerts")["alerts"] == (
+            "ok",
+            f"the mail server 127.0.0.1:{server.port} answers",
+        )
+        assert server.connections == 1
+        assert server.received == []
+    assert found(path, "alerts")["alerts"][0] == "fail"
