@@ -14,7 +14,7 @@ from penguind.identity.authority import BACKDATE
 from penguind.identity.authority_files import generations, newest
 from penguindome import certs
 from penguindome.durable import read_file, write_file
-from penguindome.errors import PreconditionFailed
+from penguindome.errors import PenguinDomeError, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,13 +69,21 @@ def renew_server_certificates(
     """
     renewed = []
     for path, key in own_pairs(state_dir, pairs):
-        facts = certs.parse_certificate(read_file(path, _LIMIT))
-        if due and facts.not_after - now >= RENEW_BEFORE:
+        facts = readable(path)
+        if facts is None or (due and facts.not_after - now >= RENEW_BEFORE):
             continue
         names = (*facts.dns_names, *facts.ip_addresses)
         write_file(path, server_chain(state_dir, read_file(key), names, now, anchor_key), 0o644)
         renewed.append(path)
     return renewed
+
+
+def readable(path: Path) -> certs.CertificateFacts | None:
+    """Return what a certificate's file says; None if it is none, which whoever shows it tells."""
+    try:
+        return certs.parse_certificate(read_file(path, _LIMIT))
+    except PenguinDomeError:
+        return None
 
 
 def rewrite_chains(state_dir: Path, pairs: Iterable[tuple[Path, Path]]) -> None:

@@ -17,11 +17,10 @@ from penguind.identity.server_certificate import (
     RENEW_BEFORE,
     own_pairs,
     read_anchor_key,
+    readable,
     renew_server_certificates,
 )
 from penguind.workers import heed_cancellation, keep_on
-from penguindome import certs
-from penguindome.durable import read_file
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -125,5 +124,5 @@ class Upkeep:
             log.info("The server's certificate is renewed: {}", path)
 
     def _due(self, now: datetime) -> bool:
-        ends = [certs.parse_certificate(read_file(path)).not_after for path, _ in self._pairs]
-        return any(end - now < RENEW_BEFORE for end in ends)
+        found = [readable(path) for path, _ in self._pairs]
+        return any(one is not None and one.not_after - now < RENEW_BEFORE for one in found)
