@@ -57,4 +57,4 @@ class MetaStore:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return int(found["number"])
+        return 0 if found is None else int(found["number"])
