@@ -112,7 +112,6 @@ def _to_standard_output(config: Path, keys: Sequence[Path]) -> None:
 
 def _write(config: Path, keys: Sequence[Path], output: IO[bytes]) -> None:
     settings = load_settings(config)
-    # Read before root is left behind would be kinder; but what root alone may read is not ours.
     privileges.drop(settings.server.user)
     privileges.check_files(settings)
     if not keys:
@@ -131,6 +130,8 @@ def _write(config: Path, keys: Sequence[Path], output: IO[bytes]) -> None:
             return made
 
     header, _ = asyncio.run(work())
+    if sys.stderr.isatty():
+        click.echo(err=True)
     for path in header.outside:
         click.echo(f"Not in the backup, since it lies elsewhere: {printable(path)}", err=True)
 
