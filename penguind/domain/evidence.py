@@ -44,12 +44,13 @@ def gather(document: Mapping[str, Any], paths: Iterable[str]) -> Evidence:
 
 
 def _troubled(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return only the outputs that say why a check may look at outputs at all."""
-    return [
+    """Return only the outputs that say why a check may look at outputs at all, failures first."""
+    troubled = [
         {key: one.get(key, "") for key in ("name", "status", "reason")}
         for one in outputs
         if one.get("status") not in _QUIET
     ]
+    return sorted(troubled, key=lambda one: one["status"] == "unknown")
 
 
 def _value_at(value: Any, segments: list[str]) -> Any:

@@ -211,6 +211,25 @@ def test_silence_is_seen_by_the_server_alone(mongo_uri):
     asyncio.run(run())
 
 
+def test_a_failing_plugin_is_named_with_its_reason_until_it_works(mongo_uri):
+    async def run() -> None:
+        async with judging(mongo_uri) as bench:
+            await bench.add("d-one", {"eset": UNKNOWN, "sshd": ERROR, **agent(benched=["users"])})
+            states = bench.database.db["states"]
+            await states.update_one({}, {"$set": {"outputs.1.reason": "not JSON"}})
+            await bench.audit()
+            (issue,) = [o for o in await bench.issues.find_open() if o.name == "plugin-failing"]
+            evidence = (await bench.issues.get(issue.issue_id)).evidence
+            assert [one["name"] for one in evidence["outputs"]] == ["sshd", "eset"]
+            assert evidence["outputs"][0]["reason"] == "not JSON"
+            assert evidence["plugins.agent.benched"] == ["users"]
+            bench.passes(minutes=5)
+            await bench.report("d-one", {"sshd": {"status": "stopped"}, **agent()})
+            assert "plugin-failing" in (await bench.audit())[1]
+
+    asyncio.run(run())
+
+
 def test_kinds_that_the_server_opens_have_words():
     checks = shipped_checks()
     for name in (
