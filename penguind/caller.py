@@ -20,9 +20,10 @@ class Caller:
     """The authenticated caller of one RPC.
 
     `name` is the device id, the operator's name, or an applicant's address. `peer` is gRPC's peer
-    text, `listener` the name of the listener that was dialled. `ended` is set when the caller's identity ends; a stream waits on it beside its next
-    message and then aborts its context. `withheld` are roles that the operator has but may not use
-    from this address. Trust: nothing here comes from a message's fields.
+    text, `listener` the name of the listener that was dialled. `ended` is set when the caller's
+    identity ends; a stream waits on it beside its next message and then aborts its context.
+    `withheld` are roles that the operator has but may not use from this address. Trust: nothing
+    here comes from a message's fields.
     """
 
     kind: Kind
