@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penguind.chain import verify_by_any
 from penguind.config import load_settings
 from penguind.config_listeners import KINDS, check_name, generated_paths
-from penguind.identity.server_certificate import read_anchor_key, server_chain
+from penguind.identity.server_certificate import is_address, read_anchor_key, server_chain
 from penguind.privileges import acting_as, check_secret
 from penguind.settings_file import SettingsFile
 from penguind.tls import CertificateSource
@@ -17,10 +17,12 @@ from penguindome.channels import target
 from penguindome.durable import make_private_dir, read_file, write_file
 from penguindome.errors import (
     AlreadyExists,
+    InvalidInput,
     NotFound,
     PenguinDomeError,
     PreconditionFailed,
 )
+from penguindome.names import is_dialled_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,6 +155,8 @@ def remove(path: Path, name: str) -> Settings:
 
 
 def _change(path: Path, file: SettingsFile, name: str, change: Change, clock: Clock) -> Settings:
+    for host in (*change.names, *filter(None, (change.advertised_host,))):
+        _check_host(host)
     _edit(file, name, change, load_settings(path).server.state_dir)
     with file.changed() as settings:
         if change.generate or change.certificate is not None:
@@ -239,6 +243,15 @@ def _names(certificate: Path) -> Sequence[str]:
     except (PenguinDomeError, OSError):
         return ()
     return (*facts.dns_names, *facts.ip_addresses)
+
+
+def _check_host(host: str) -> None:
+    if not is_dialled_host(host) or (":" in host and not is_address(host)):
+        raise InvalidInput(
+            "not a host that devices can dial",
+            subject=host[:64] or "host",
+            remedy="give a DNS name or an IP address, without a port, brackets or zone",
+        )
 
 
 def _known(settings: Settings, name: str) -> ListenerSettings:

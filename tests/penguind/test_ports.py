@@ -167,6 +167,13 @@ def test_a_name_that_is_none_is_refused(place, name):
         place.add(name)
 
 
+@pytest.mark.parametrize("host", ["a b", "host:443", "[::1]", "ä.example"])
+def test_a_host_that_nobody_can_dial_is_refused(place, host):
+    for change in ({"advertised_host": host}, {"names": [host], "generate": True}):
+        with pytest.raises(InvalidInput, match="can dial"):
+            place.change("main", **change)
+
+
 def test_names_are_taken_once_and_have_to_be_known(place):
     place.add()
     with pytest.raises(AlreadyExists, match="such a listener"):
