@@ -44,6 +44,8 @@ def test_a_blocked_device_is_shown_labelled_unblocked_and_revoked(mongo_uri):
         assert not (await alice.BlockDevice(block(device, "again"))).blocked
         found = await shown(alice, device)
         assert (found.state, found.held_by, found.held_reason) == ("blocked", "alice", "lost")
+        stored = await server.stores.devices.get(device.name)
+        assert stored.blocked_time <= server.clock()
         # What an operator wrote is not for whoever has the laptop.
         error = await refusal(server.agent(device).ListVerdicts(agent_pb2.ListVerdictsRequest()))
         assert (error.code, "lost" in str(error)) == ("blocked", False)
@@ -54,6 +56,7 @@ def test_a_blocked_device_is_shown_labelled_unblocked_and_revoked(mongo_uri):
         unblock = device_pb2.UnblockDeviceRequest(device_id=device.name, reason="found")
         assert (await alice.UnblockDevice(unblock)).unblocked
         assert (await shown(alice, device)).held_by == ""
+        assert (await server.stores.devices.get(device.name)).blocked_time is None
         await server.agent(device).ListVerdicts(agent_pb2.ListVerdictsRequest())
         await alice.BlockDevice(block(device))
         await alice.RevokeDevice(device_pb2.RevokeDeviceRequest(device_id=device.name))
