@@ -27,7 +27,7 @@ class Penguinctl(LazyGroup):
         "device": Noun("penguinctl.nouns.device:device", "Devices: see, approve, revoke, label."),
         "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, open, close."),
         "check": Noun("penguinctl.nouns.check:check", "Checks: see, and test new ones."),
-        "alert": Noun("penguinctl.nouns.alert:alert", "Alerts: what people were told, and will be."),
+        "alert": Noun("penguinctl.nouns.alert:alert", "Alerts: what people are told."),
         "param": Noun("penguinctl.nouns.param:param", "Parameters: mail address, linked devices."),
         "trail": Noun("penguinctl.nouns.trail:trail", "The audit trail: what changed on devices."),
         "ledger": Noun("penguinctl.nouns.ledger:ledger", "The ledger: what operators did."),

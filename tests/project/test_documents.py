@@ -53,7 +53,14 @@ def settings_read(path):
                 yield str(name.value)
 
 
-@pytest.mark.parametrize("name", ["penguind/config.py", "penguin-agent/penguin_agent/config.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "penguind/config.py",
+        "penguind/config_alerts.py",
+        "penguin-agent/penguin_agent/config.py",
+    ],
+)
 def test_every_setting_is_described(name):
     asked = set(settings_read(tree.ROOT / name))
     assert len(asked) > 5

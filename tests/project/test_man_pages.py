@@ -22,6 +22,7 @@ PROGRAMS = [
 SETTINGS = [
     ("penguin-agent.toml.5", "penguin-agent/penguin_agent/config.py"),
     ("penguind.toml.5", "penguind/config.py"),
+    ("penguind.toml.5", "penguind/config_alerts.py"),
 ]
 # Said once for all commands.
 COMMON = {"-h", "--help", "-o", "--output", "--columns", "--sort", "--watch", ""}
