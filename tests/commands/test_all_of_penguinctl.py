@@ -126,6 +126,7 @@ def test_ledger(alice):
     head = alice.json("ledger", "head")
     assert head["number"] > 2
     assert both(alice, "ledger", "verify")["verified"] is True
+    assert alice.json("ledger", "verify", "--accept-restore")["verified"] is True
     assert json.loads(alice.run("ledger", "head", "--output", "json"))["hash"]
 
 
