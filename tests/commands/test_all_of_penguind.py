@@ -280,31 +280,6 @@ def test_listeners_are_shown_added_changed_and_removed(second):
     assert "new" not in second.run("ports", "show").split()
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (("remove", "old"), 1, "there are: main, bootstrap"),
-        (("remove", "main"), 1, "ports add"),
-        (("configure", "main"), 2, "Say what to change"),
-        (("configure", "main", "--key", "/k"), 1, "--certificate and --key go together"),
-        (("configure", "main", "--name", "x"), 1, "add --generate"),
-        (
-            ("configure", "main", "--generate", "--certificate", "/c", "--key", "/k"),
-            1,
-            "exclude each other",
-        ),
-        (("configure", "main", "--certificate", "/c", "--key", "/k"), 1, "/k"),
-        (("add", "main", "--kind", "main", "--port", "9000"), 1, "no name"),
-    ],
-)
-def test_what_is_wrong_about_listeners_is_said(fleet, words, status, said):
-    before = fleet.server.config.read_bytes()
-    done = fleet.server.try_run("ports", *words)
-    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
-    assert said in done.stderr
-    assert fleet.server.config.read_bytes() == before
-
-
 def test_all_that_there_is_was_run():
     missing = recorder.demanded(cli) - recorder.used(cli)
     assert not missing, f"no test of this module runs: {sorted(missing)}"

@@ -202,8 +202,7 @@ async def running(
         prepare: changes the settings file, or what is beside it, before the start.
 
     """
-    folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
-    folder.chmod(0o711)
+    folder = _folder()
     clock = MovingClock()
     try:
         answers = Answers(
@@ -231,6 +230,13 @@ async def running(
                     await server.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Make a folder that the service's user gets through, with a short name."""
+    folder = Path(mkdtemp(prefix="pd", dir="/tmp"))
+    folder.chmod(0o711)
+    return folder
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ import pytest
 from penguind import ports
 from penguind.config import load_settings
 from penguind.ports import Change
-from penguind.settings_file import SettingsFile
 from penguind.setup.file import Answers
 from penguind.setup.steps import make_server
 from penguindome import certs
@@ -128,37 +127,6 @@ def test_what_would_be_no_settings_leaves_the_file_as_it_was(place):
     assert ".new" not in caught.value.text()
     assert place.config.read_bytes() == before
     assert len(list(place.folder.iterdir())) == 2
-
-
-def test_a_change_by_another_is_not_undone(place):
-    file = SettingsFile(place.config)
-    file.set(("listen",), "main_port", 30000)
-    with pytest.raises(PreconditionFailed, match="changed by somebody else"), file.changed():
-        place.config.write_text(place.config.read_text() + "# mine\n")
-    assert "# mine" in place.config.read_text()
-    assert "30000" not in place.config.read_text()
-
-
-def test_settings_that_are_no_toml_are_named(place):
-    place.config.write_text("[listen")
-    with pytest.raises(InvalidInput, match="not TOML"):
-        SettingsFile(place.config)
-
-
-def test_tables_are_made_and_go_when_they_are_empty(place):
-    place.config.write_text("[server]\nuser = 'nobody' # who\n")
-    file = SettingsFile(place.config)
-    file.set(("listeners", "a"), "kind", "main")
-    file.set(("listeners", "a"), "port", 1)
-    with file.changed() as settings:
-        assert [one.name for one in settings.listeners] == ["main", "bootstrap", "a"]
-    file = SettingsFile(place.config)
-    file.drop(("listeners", "a"), "kind")
-    file.drop(("listeners", "a"), "port")
-    file.drop(("none", "such"), "key")
-    with file.changed():
-        pass
-    assert place.config.read_text().split() == ["[server]", "user", "=", "'nobody'", "#", "who"]
 
 
 @pytest.mark.parametrize("name", ["main", "server", "Ä", "a-key", ""])
