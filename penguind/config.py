@@ -23,6 +23,7 @@ from penguind.config_listeners import (
     read_listen,
     read_listeners,
 )
+from penguind.config_metrics import MetricsSettings, metrics_settings
 from penguind.domain.version import parse_version
 from penguindome.errors import InvalidInput, NotFound
 from penguindome.logs import LogSettings
@@ -107,6 +108,7 @@ class Settings:
     alerts: AlertSettings
     retention: RetentionSettings
     backup: BackupSettings
+    metrics: MetricsSettings
     logging: LogSettings
 
     @property
@@ -154,6 +156,7 @@ def load_settings(path: Path) -> Settings:
         alerts=read_alerts(root.section("alerts")),
         retention=retention_settings(root.section("retention")),
         backup=backup_settings(root.section("backup")),
+        metrics=metrics_settings(root.section("metrics")),
         logging=_logging(root.section("logging")),
     )
     root.finish()

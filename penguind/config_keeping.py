@@ -33,6 +33,7 @@ def retention_settings(section: Section) -> RetentionSettings:
     return {
         "trail": _days(section, "trail_days", 400),
         "closed_issues": _days(section, "closed_issues_days", 400),
+        "history": _days(section, "history_days", 400),
         "outbox": _days(section, "outbox_days", 30),
         "invitations": _days(section, "invitations_days", 90),
     }

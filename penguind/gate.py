@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from penguind.ledger import Ledger
     from penguind.throttle import Throttle
 
+    Called = Callable[[str, str, float | None], None]
+
 log = logger("penguind.gate")
 
 # Where a handler has its method, and what wraps it, by streaming requests and answers.
@@ -59,6 +61,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         identities: tell when a caller's identity ends.
         ledger: where acts are written.
         note: is told of each caller that may go on.
+        called: is told of each call that ended: method, status, and seconds of one with one answer.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         identities: Identities,
         ledger: Ledger,
         note: Callable[[Caller], None] = lambda _: None,
+        called: Called = lambda _method, _code, _seconds: None,
     ) -> None:
         self._kind = kind
         self._name = name or kind
@@ -77,6 +81,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         self._identities = identities
         self._ledger = ledger
         self._note = note
+        self._called = called
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the method's handler with the gate around it; None for an unknown method."""
@@ -84,24 +89,30 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         if handler is None:
             return None
         name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
+        inner = getattr(handler, name)
         return make(
-            self._guarded(handler_call_details.method, getattr(handler, name)),
+            self._guarded(handler_call_details.method, inner, streams=handler.response_streaming),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _guarded(self, method: str, inner: Any) -> Any:
+    def _guarded(self, method: str, inner: Any, *, streams: bool) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
-            started = time.monotonic()
+            started, code = time.monotonic(), "CANCELLED"
             try:
                 answer = await self._handle(method, inner, request, context)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
             except Exception as error:  # noqa: BLE001 -- the one place that answers for all errors
+                code = _status_name(error)
                 await self._refuse(method, context, error)
             else:
+                code = "OK"
                 log.debug("{} took {:.1f} ms", method, (time.monotonic() - started) * 1000)
                 return answer
+            finally:
+                seconds = None if streams else time.monotonic() - started
+                self._called(method, code, seconds)
 
         return guarded
 
@@ -154,6 +165,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
             log.error("{} failed unexpectedly", method, exc_info=error)
         status, message, trailing = to_status(known)
         await context.abort(status, message, trailing)
+
+
+def _status_name(error: Exception) -> str:
+    known = error if isinstance(error, PenguinDomeError) else InternalError("")
+    return str(to_status(known)[0].name)
 
 
 async def _call(inner: Any, request: Any, context: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from penguind.domain.check import SEVERITIES, Check, Severity, valid_check_name
 from penguind.domain.device import STATES
 from penguind.domain.issue import Issue, opened_issue, worst_first
+from penguind.domain.reason import checked_reason
 from penguind.domain.verdict import Judged
-from penguindome.display import printable
 from penguindome.errors import InvalidInput, LimitExceeded, NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from penguind.store.devices import DeviceStore
     from penguind.store.issues import IssueStore
 
-MAX_REASON_LENGTH = 1000
 MAX_LISTED = 5000
 
 
@@ -107,7 +106,7 @@ class IssueDesk:
         judged = Judged(device.device_id, device.hostname, None)
         issue = opened_issue(
             check, judged, now=now, evidence={}, source="operator",
-            operator=operator, reason=_reason(reason),
+            operator=operator, reason=checked_reason(reason),
         )  # fmt: skip
         issue = replace(issue, grace_until_time=None)
         if await self._issues.insert([issue]):
@@ -125,7 +124,7 @@ class IssueDesk:
             InvalidInput: The reason cannot be used.
             NotFound: One of the ids is no issue's; none is closed then.
         """
-        reason = _reason(reason)
+        reason = checked_reason(reason)
         found = await self._issues.get_many(set(issue_ids))
         strangers = sorted(set(issue_ids) - {one.issue_id for one in found})
         if strangers:
@@ -174,10 +173,3 @@ def _severity(wanted: str, default: Severity) -> Severity:
         if severity == wanted:
             return severity
     raise InvalidInput(f"severity must be one of {', '.join(SEVERITIES)}", subject=wanted[:80])
-
-
-def _reason(reason: str) -> str:
-    text = printable(reason.strip())
-    if len(text) > MAX_REASON_LENGTH:
-        raise InvalidInput(f"the reason has more than {MAX_REASON_LENGTH} characters")
-    return text

@@ -73,7 +73,7 @@ class ServerStatus:
         certificates: Mapping[str, CertificateSource],
         clock: Clock,
     ) -> None:
-        self._fleet_id = fleet_id
+        self.fleet_id = fleet_id
         self._database = database
         self._devices = devices
         self._overview = overview
@@ -93,7 +93,7 @@ class ServerStatus:
         trust = await self._trust.current()
         return Facts(
             version=version("penguindome"),
-            fleet_id=self._fleet_id,
+            fleet_id=self.fleet_id,
             started_time=self._started_time,
             time=self._clock(),
             connected_devices=self._presence.count(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penguind.domain.device import STATES
-from penguindome.display import printable
+from penguind.domain.reason import checked_reason
 from penguindome.errors import InvalidInput, NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from penguindome.times import Clock
 
 MAX_AT_ONCE = 1000
-MAX_REASON_LENGTH = 1000
 
 
 class Suspensions:
@@ -50,9 +49,7 @@ class Suspensions:
             NotFound: one of them does not exist; none is suspended then.
             PreconditionFailed: one of them was revoked; none is suspended then.
         """
-        reason = printable(reason.strip())
-        if len(reason) > MAX_REASON_LENGTH:
-            raise InvalidInput(f"the reason has more than {MAX_REASON_LENGTH} characters")
+        reason = checked_reason(reason)
         found = await self._known(device_ids)
         for one in found:
             if one.state == "revoked":

@@ -17,6 +17,7 @@ from penguind.throttle import Throttle
 from penguind.wiring_alerts import make_alerting
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
+from penguind.wiring_history import make_history, make_metrics, metrics_workers
 from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_services import (
     main_services,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from penguind.caller import Caller
     from penguind.config import Settings
+    from penguind.metrics import Metrics
     from penguind.port_watch import PortWatch
     from penguind.presence import Presence
     from penguind.store.database import Database
@@ -63,7 +65,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging)
     alerting = make_alerting(base, judging)
-    served = main_services(base, judging, check_ins, quota, alerting)
+    history = make_history(base, judging)
+    served = main_services(base, judging, check_ins, quota, alerting, history=history)
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
@@ -74,18 +77,22 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         base.identities,
     )
     guard = Guard(base.authority, base.identities, clock, lost.take)
-    listeners = _listeners(base, guard, ports, [*served, *health.services(_names(served))])
+    metrics = make_metrics(base, judging)
+    every = [*served, *health.services(_names(served))]
+    listeners = _listeners(base, guard, ports, every, metrics)
     return Application(
         servers=make_servers(listeners, base.certificates),
         health=health,
         presence=base.presence,
         workers={
             **alerting.workers,
+            **metrics_workers(settings, metrics),
             "audit": judging.auditor.run,
             "blocked devices": blocking.run,
             "check-ins": check_ins.run,
             "checks": lambda: judging.checks.run(judging.auditor.request_full),
             "floods": quota.run,
+            "history": history.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
             "periodic backups": backups.run,
@@ -98,7 +105,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
 
 
 def _listeners(
-    base: Base, guard: Guard, ports: PortWatch, main: Sequence[Served]
+    base: Base, guard: Guard, ports: PortWatch, main: Sequence[Served], metrics: Metrics
 ) -> list[Listener]:
     """Return every listener; those of a kind share what stands behind their gates."""
     throttle = Throttle(base.settings.limits.enroll_per_minute)
@@ -122,6 +129,7 @@ def _listeners(
                 identities=base.identities,
                 ledger=base.ledger,
                 note=note,
+                called=metrics.called,
             ),
             services[one.kind],
             base.authority.current_roots if one.kind == "main" else None,

@@ -28,9 +28,12 @@ from penguind.services.server import ServerService
 from penguind.services.token import TokenService
 from penguind.services.trail import TrailService
 from penguind.services.trust import TrustService
+from penguind.snoozing import Snoozing
+from penguind.standing_audit import StandingAudit
 from penguind.status import ServerStatus
 from penguind.store.overview import Overview
 from penguind.store.trail_queries import TrailQueries
+from penguind.suspension import Suspensions
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
 from penguind.wiring_history import make_overview
@@ -122,6 +125,7 @@ def main_services(
     check_ins: CheckIns,
     quota: FloodWatch,
     alerting: Alerting,
+    *,
     history: History,
 ) -> list[Served]:
     """Return what callers with a certificate get."""
@@ -137,7 +141,7 @@ def main_services(
         _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
-        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging)),
+        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
         _served(
@@ -198,14 +202,16 @@ def _device(base: Base, judging: Judging) -> DeviceService:
         directory=directory,
         custody=custody,
         blocking=make_blocking(base, judging),
+        suspensions=Suspensions(stores.devices, Overview(base.database), base.clock),
         presence=base.presence,
         clock=base.clock,
     )
 
 
-def _issue(base: Base, judging: Judging) -> IssueService:
+def _issue(base: Base, judging: Judging, alerting: Alerting) -> IssueService:
+    issues = base.stores.issues
     desk = IssueDesk(
-        issues=base.stores.issues,
+        issues=issues,
         devices=base.stores.devices,
         checks=judging.checks,
         selector=base.selector,
@@ -213,7 +219,14 @@ def _issue(base: Base, judging: Judging) -> IssueService:
         audit=judging.auditor.request,
     )
     return IssueService(
-        desk=desk, auditor=judging.auditor, selector=base.selector, clock=base.clock
+        desk=desk,
+        snoozing=Snoozing(issues, judging.push),
+        audit=StandingAudit(
+            auditor=judging.auditor, due=alerting.due, alerts=alerting.alerts, issues=issues
+        ),
+        due=alerting.due,
+        selector=base.selector,
+        clock=base.clock,
     )
 
 

@@ -31,6 +31,7 @@ KINDS = (
     Kind("trail", "trail", "received_time"),
     # What an operator closed for as long as nothing changes is still at work.
     Kind("closed_issues", "issues", "closed_time", {"state": "closed", "holds": {"$ne": True}}),
+    Kind("history", "history", "time"),
     Kind("outbox", "outbox", "created_time", {"state": {"$in": ["sent", "failed", "withdrawn"]}}),
     Kind("invitations", "invitations", "expires_time"),
     Kind("invitations", "tokens", "expires_time"),

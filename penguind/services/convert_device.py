@@ -26,6 +26,7 @@ def device_message(
     user_email: str = "",
 ) -> device_pb2.Device:
     """Return a device as operators see it."""
+    suspended = device.suspended(last_report_time)
     return device_pb2.Device(
         device_id=device.device_id,
         hostname=device.hostname,
@@ -45,8 +46,9 @@ def device_message(
         certificate_expires_unix_ms=unix_ms(device.certificate_expires_time),
         clock_skew_ms=device.clock_skew_ms,
         user_email=user_email,
-        held_by=device.blocked_by or device.suspended_by,
-        held_reason=device.blocked_reason or device.suspended_reason,
+        suspended=suspended,
+        held_by=device.blocked_by or (device.suspended_by if suspended else ""),
+        held_reason=device.blocked_reason or (device.suspended_reason if suspended else ""),
     )
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from penguind.store.trail_queries import TrailEntry
 
 
-def issue_to_message(issue: Issue) -> issue_pb2.Issue:
+def issue_to_message(issue: Issue, now: datetime, quiet: str = "") -> issue_pb2.Issue:
     """Return the message; evidence and timeline are there if the issue was read with them."""
+    snoozed = issue.in_snooze(now)
     events = [
         issue_pb2.IssueEvent(
             time_unix_ms=to_unix_ms(one.time),
@@ -44,6 +45,12 @@ def issue_to_message(issue: Issue) -> issue_pb2.Issue:
         remedy=issue.remedy,
         evidence=_json(issue.evidence) if issue.evidence else b"",
         timeline=events,
+        alerted_unix_ms=_optional_ms(issue.alerted_time),
+        snoozed_until_unix_ms=_optional_ms(issue.snoozed_until_time) if snoozed else 0,
+        snoozed_by=issue.snoozed_by if snoozed else "",
+        snooze_reason=issue.snooze_reason if snoozed else "",
+        source=issue.source,
+        quiet=quiet,
     )
 
 

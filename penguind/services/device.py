@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penguind.identity.blocking import Blocking
     from penguind.identity.custody import Custody
     from penguind.presence import Presence
+    from penguind.suspension import Suspensions
     from penguindome.times import Clock
 
 _PLUGINS_ALLOWED = 256
@@ -34,12 +35,14 @@ class DeviceService(DeviceServiceServicer):
         directory: Directory,
         custody: Custody,
         blocking: Blocking,
+        suspensions: Suspensions,
         presence: Presence,
         clock: Clock,
     ) -> None:
         self._directory = directory
         self._custody = custody
         self._blocking = blocking
+        self._suspensions = suspensions
         self._presence = presence
         self._clock = clock
 
@@ -120,6 +123,26 @@ class DeviceService(DeviceServiceServicer):
         """Change a device's labels."""
         labels = await self._custody.label(request.device_id, request.add, request.remove)
         return pb.LabelDeviceResponse(labels=labels)
+
+    async def SuspendDevices(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.SuspendDevicesRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.SuspendDevicesResponse:
+        """Have nobody told about devices until they report again."""
+        changed = await self._suspensions.suspend(
+            request.device_ids, caller().name, request.reason
+        )
+        return pb.SuspendDevicesResponse(device_ids=changed)
+
+    async def UnsuspendDevices(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.UnsuspendDevicesRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.UnsuspendDevicesResponse:
+        """Have people told about devices again."""
+        changed = await self._suspensions.unsuspend(request.device_ids)
+        return pb.UnsuspendDevicesResponse(device_ids=changed)
 
     async def BlockDevice(  # noqa: N802 -- gRPC's
         self,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from penguind.caller import caller
 from penguind.services.convert_device import unix_ms
+from penguind.services.convert_overview import glance_to_message, sample_to_message
 from penguindome import certs
+from penguindome.times import from_unix_ms
 from penguindome.v1 import server_pb2 as pb
 from penguindome.v1.server_pb2_grpc import ServerServiceServicer
 
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penguind.domain.advertised import Advertised
+    from penguind.history import History
     from penguind.identity.authority import Anchor
+    from penguind.overview import FleetOverview
     from penguind.status import ListenerFacts, ServerStatus
+    from penguindome.times import Clock
 
 
 class ServerService(ServerServiceServicer):
@@ -26,10 +31,17 @@ class ServerService(ServerServiceServicer):
         status: ServerStatus,
         advertised: Advertised,
         anchors: Callable[[], Sequence[Anchor]],
+        *,
+        history: History,
+        overview: FleetOverview,
+        clock: Clock,
     ) -> None:
         self._status = status
         self._advertised = advertised
         self._anchors = anchors
+        self._history = history
+        self._overview = overview
+        self._clock = clock
 
     async def GetServerStatus(  # noqa: N802 -- gRPC's
         self,
@@ -84,6 +96,26 @@ class ServerService(ServerServiceServicer):
                 for one in self._anchors()
             ]
         )
+
+    async def ListHistory(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ListHistoryRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListHistoryResponse:
+        """Tell how it was."""
+        since = from_unix_ms(request.since_unix_ms)
+        samples = await self._history.list(since, request.limit)
+        return pb.ListHistoryResponse(samples=map(sample_to_message, samples))
+
+    async def GetOverview(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.GetOverviewRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.GetOverviewResponse:
+        """Tell how the fleet is."""
+        now = self._clock()
+        glance = await self._overview.glance(request.selectors, request.days, now)
+        return glance_to_message(glance, self._status.fleet_id)
 
 
 def _listener(facts: ListenerFacts) -> pb.Listener:

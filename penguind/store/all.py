@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from penguind.store.devices import DeviceStore
 from penguind.store.dump import is_marked
 from penguind.store.expected_indexes import Listener, missing_of
+from penguind.store.history import HistoryStore
 from penguind.store.invitations import InvitationStore
 from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
@@ -33,6 +34,7 @@ class Stores:
     """One object for each collection."""
 
     devices: DeviceStore
+    history: HistoryStore
     invitations: InvitationStore
     issues: IssueStore
     ledger: LedgerStore
@@ -92,6 +94,7 @@ async def _prepare(stores: Stores) -> None:
 def _stores(database: Database) -> Stores:
     return Stores(
         devices=DeviceStore(database),
+        history=HistoryStore(database),
         invitations=InvitationStore(database),
         issues=IssueStore(database),
         ledger=LedgerStore(database),

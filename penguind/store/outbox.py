@@ -137,6 +137,12 @@ class OutboxStore:
         )
         return result.modified_count
 
+    async def count_by_state(self) -> dict[str, int]:
+        """Return the number of alerts by state."""
+        pipeline: list[dict[str, Any]] = [{"$group": {"_id": "$state", "n": {"$sum": 1}}}]
+        cursor = await self._alerts.aggregate(pipeline)
+        return {found["_id"]: found["n"] async for found in cursor}
+
     async def count_failed(self) -> int:
         """Return how many alerts nobody got."""
         return await self._alerts.count_documents({"state": "failed"})
