@@ -65,7 +65,8 @@ def mail_bytes(mail: Mail, *, sender: str, fleet_id: str) -> bytes:
     message["To"] = Address(addr_spec=mail.recipient)
     message["Subject"] = header_line(mail.subject)
     message["Date"] = mail.time
-    message["Message-ID"] = f"<{mail.mail_id}@{fleet_id}.penguindome>"
+    # Short enough to stand on one line: not every reader unfolds it.
+    message["Message-ID"] = f"<{mail.mail_id}@{fleet_id}.pd>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
     return message.as_bytes()

@@ -12,7 +12,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_invitation, decode_token
-from tests.commands import parameters
+from tests.commands import alerts, parameters
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
@@ -104,6 +104,10 @@ def test_issues(alice, agent):
     assert json.loads(alice.run("issue", "close", *words))["closed"][0]["state"] == "closed"
     assert alice.json("issue", "close", listed["issue_id"])["closed"][0]["state"] == "closed"
     assert "fan-noisy" in alice.run("issue", "list", "--closed")
+
+
+def test_alerts(fleet, alice, agent):
+    alerts.live(fleet, alice, agent.device_id(), both)
 
 
 def test_parameters(fleet, alice, agent):

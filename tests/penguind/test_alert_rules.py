@@ -25,6 +25,7 @@ from penguindome.display import printable
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 FLEET = "0" * 32
 HOUR = timedelta(hours=1)
+ULID = "01HZY3J5Q0G7X8K9M2N4P6R8ST"
 texts = st.text(st.characters(exclude_categories=[]), max_size=300)
 
 
@@ -43,7 +44,7 @@ def issue(name="firewall-disabled", device="d-one", severity="high", **facts):
 def test_any_words_make_a_mail_that_parses_back(subject, body, moment):
     moment = datetime.fromtimestamp(moment, UTC)
     text = "\n".join(map(printable, body.split("\n"))) + "\n"
-    mail = Mail("01A", "ann@example.org", subject, text, moment)
+    mail = Mail(ULID, "ann@example.org", subject, text, moment)
     raw = mail_bytes(mail, sender="penguind@example.org", fleet_id=FLEET)
     assert raw.isascii()
     assert max(map(len, raw.split(b"\r\n"))) <= 998
@@ -55,7 +56,8 @@ def test_any_words_make_a_mail_that_parses_back(subject, body, moment):
     assert found["To"].addresses[0].addr_spec == "ann@example.org"
     assert found["From"].addresses[0].addr_spec == "penguind@example.org"
     assert found["Date"].datetime == moment
-    assert found["Message-ID"] == f"<01A@{FLEET}.penguindome>"
+    assert found["Message-ID"] == f"<{ULID}@{FLEET}.pd>"
+    assert f"Message-ID: <{ULID}@".encode() in raw
     assert found["Auto-Submitted"] == "auto-generated"
     assert found.get_content_type() == "text/plain"
     assert found.get_content().replace("\r\n", "\n") == text

@@ -180,6 +180,25 @@ def receivers(site):
         yield mail, hook
 
 
+def arrived_once(kept, told, receivers, lost):
+    mail, hook = receivers
+    assert len(told) > 50
+    assert {one.alert_id for one in told} == {one.alert_id for one in kept}
+    # Nothing is refused for good here but a connection and a sender, which are tried again.
+    assert Counter(one.state for one in kept) == {"sent": len(told)}
+    mailed = [one for one in kept if one.channel == "mail"]
+    ids = Counter(one.message_id for one in mail.received)
+    assert set(ids) == {f"<{one.alert_id}@{FLEET}.pd>" for one in mailed}
+    assert len({one.raw for one in mail.received}) == len(ids)
+    posted = Counter(one["id"] for one in hook.received)
+    assert set(posted) == {one.alert_id for one in kept if one.channel == "chat"}
+    assert hook.wrong == 0
+    # Repeats are there, and are exactly those whose answer was lost.
+    assert lost > 0
+    repeats = sum(ids.values()) - len(ids) + sum(posted.values()) - len(posted)
+    assert 0 < repeats <= lost + len(hook.tries) + mail.connections
+
+
 def test_weeks_of_failures_lose_nothing_and_tell_nothing_twice(mongo_uri, site, receivers):
     mail, hook = receivers
     chance = random.Random(7)
@@ -212,21 +231,7 @@ def test_weeks_of_failures_lose_nothing_and_tell_nothing_twice(mongo_uri, site, 
             return told, kept, events, sum(one.lost for one in made.channels.values())
 
     told, kept, issues, lost = asyncio.run(run())
-    assert len(told) > 50
-    assert {one.alert_id for one in told} == {one.alert_id for one in kept}
-    # Nothing is refused for good here but a connection and a sender, which are tried again.
-    assert Counter(one.state for one in kept) == {"sent": len(told)}
-    mailed = [one for one in kept if one.channel == "mail"]
-    ids = Counter(one.message_id for one in mail.received)
-    assert set(ids) == {f"<{one.alert_id}@{FLEET}.penguindome>" for one in mailed}
-    assert len({one.raw for one in mail.received}) == len(ids)
-    posted = Counter(one["id"] for one in hook.received)
-    assert set(posted) == {one.alert_id for one in kept if one.channel == "chat"}
-    assert hook.wrong == 0
-    # Repeats are there, and are exactly those whose answer was lost.
-    assert lost > 0
-    repeats = sum(ids.values()) - len(ids) + sum(posted.values()) - len(posted)
-    assert 0 < repeats <= lost + len(hook.tries) + mail.connections
+    arrived_once(kept, told, receivers, lost)
     for one in issues:
         times = [event.time for event in one.timeline if event.event == "alerted"]
         assert times
