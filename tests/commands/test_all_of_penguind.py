@@ -6,17 +6,16 @@ The last test holds what ran against what there is, so the tests of this module 
 import json
 import os
 import stat
-from datetime import timedelta
 
 import pytest
 
 from penguind.cli import cli
 from penguind.config import load_settings
 from penguindome import certs
-from penguindome.times import utc_now
 from penguindome.tokens import decode_invitation
 from tests.commands.keeping import keeper
 from tests.harness import recorder
+from tests.harness.own_certificate import own_certificate
 from tests.harness.ports import free_port
 from tests.harness.process import wait_until
 from tests.harness.server import NOBODY
@@ -75,36 +74,6 @@ def test_names_and_user_of_a_server(second):
     facts = certs.parse_certificate(settings.listen.certificate.read_bytes())
     assert facts.dns_names == ("alias.example",)
     assert set(facts.ip_addresses) == {"127.0.0.1", "10.9.8.7"}
-
-
-def own_certificate(folder):
-    """Write a certificate of a company's own authority, and its key; return both paths."""
-    authority_key, key = certs.generate_key(), certs.generate_key()
-    start = utc_now() - timedelta(minutes=5)
-    authority = certs.make_authority(
-        "Corporate",
-        key_pem=authority_key,
-        now=start,
-        lifetime=timedelta(days=90),
-        path_length=None,
-        client_auth_only=False,
-    )
-    certificate = certs.issue(
-        authority_pem=authority,
-        authority_key_pem=authority_key,
-        spki=certs.key_spki(key),
-        ip_addresses=["127.0.0.1"],
-        client=False,
-        not_before=start,
-        not_after=start + timedelta(days=60),
-    )
-    paths = folder / "own.pem", folder / "own-key.pem"
-    paths[0].write_bytes(certificate + authority)
-    paths[1].write_bytes(key)
-    paths[1].chmod(0o600)
-    if os.geteuid() == 0:
-        os.chown(paths[1], NOBODY, NOBODY)
-    return paths
 
 
 def test_own_certificate_and_own_database_serve_an_operator(fleet, second):
