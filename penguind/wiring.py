@@ -70,12 +70,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
-    lost = LostCertificates(
-        await BackupNotes(database).restored(),
-        base.stores.devices,
-        base.stores.operators,
-        base.identities,
-    )
+    lost = await _lost(base)
     guard = Guard(base.authority, base.identities, clock, lost.take)
     metrics = make_metrics(base, judging)
     every = [*served, *health.services(_names(served))]
@@ -101,6 +96,16 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "upkeep": base.upkeep.run,
             "watch": make_watch(base, judging).run,
         },
+    )
+
+
+async def _lost(base: Base) -> LostCertificates:
+    """Return what knows certificates that a restored backup does not."""
+    return LostCertificates(
+        await BackupNotes(base.database).restored(),
+        base.stores.devices,
+        base.stores.operators,
+        base.identities,
     )
 
 

@@ -66,7 +66,7 @@ def operators_text(
     groups = by_device(issues)
     lines = [f"Open issues that want attention: {len(issues)}, on {_devices(len(groups))}.", ""]
     for group in groups[:_MOST_DEVICES]:
-        lines += [f"{host(group[0])} ({printable(group[0].device_id)})"]
+        lines += [f"Device {host(group[0])} ({printable(group[0].device_id)})"]
         for issue in group:
             lines += _operators_issue(issue)
         if users_are_mailed and group[0].device_id not in mailed and not _is_server(group[0]):

@@ -63,4 +63,4 @@ def _see(alice, device, both, mail):
     sent = ("alert", "list", "--state", "sent", "--limit", "5", "--columns", "state,subject")
     wait_until(lambda: alice.json(*sent)["alerts"], 20, "no alert was sent")
     assert len(both(alice, "alert", "list", "--sort", "-created_time")["alerts"]) >= 1
-    alice.run("issue", "close", "--all", "--name", "fan-*", "--reason", "repaired", "--yes")
+    alice.run("issue", "close", "--all", "--name", "fan-*", "--reason", "repaired")

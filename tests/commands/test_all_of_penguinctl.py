@@ -106,12 +106,9 @@ def test_issues(alice, agent):
     assert "fan-noisy" in alice.run("issue", "list", "--closed")
 
 
-def test_alerts(fleet, alice, agent):
-    alerts.live(fleet, alice, agent.device_id(), both)
-
-
-def test_parameters(fleet, alice, agent):
+def test_parameters_and_alerts(fleet, alice, agent):
     parameters.live(fleet, alice, agent.device_id(), both)
+    alerts.live(fleet, alice, agent.device_id(), both)
 
 
 def test_checks(fleet, alice, tmp_path):
