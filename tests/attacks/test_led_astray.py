@@ -72,7 +72,7 @@ def test_a_new_device_is_not_led_astray(fleet, keys, wire, how):
     agent = fleet.device(plugins=fleet.plugins())
     with EvilServer(keys.server, {**honest, CHAIN: lambda _: answer}) as evil:
         said = agent.enroll(encode_token(replace(token, bootstrap_port=evil.port)), ok=False)
-    assert "trust document is refused" in said
+    assert "refused" in said
     assert "Enroll" not in evil.methods()
     assert kept(agent) == []
     agent.enroll(encode_token(token))

@@ -181,13 +181,13 @@ def test_the_servers_anchors_are_signed_in_and_out(fleet, alice, agent, passphra
     assert found == [(new, False, True), (old, True, True)]
     assert new in alice.run("trust", "anchors")
     words = ("trust", "anchors", "--yes", "--passphrase-file", passphrase)
-    wrong = alice.run(*words, "--add-from-server", "--fingerprint", old, status=1)
+    wrong = alice.run(*words, "--add-from-server", "--fingerprint", old, status=6)
     assert "not the one that was given" in wrong
     both(alice, *words, "--add-from-server", "--fingerprint", new[:12])
     assert alice.json("trust", "show")["tls_anchors"] == [new, old]
     version = alice.json(*words, "--remove", old[:8])["version"]
     assert alice.json("trust", "show")["tls_anchors"] == [new]
-    assert "no device would believe" in alice.run(*words, "--remove", new, status=1)
+    assert "no device would believe" in alice.run(*words, "--remove", new, status=6)
     newest = agent.folder / "state" / "trust" / f"{version}.json"
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
     agent.stop()
