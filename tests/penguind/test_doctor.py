@@ -18,6 +18,7 @@ from penguind.store.backup_notes import BackupNotes
 from penguindome.times import utc_now
 from tests.harness.database import fresh_database
 from tests.harness.mail_server import mail_server
+from tests.harness.process import wait_until
 from tests.harness.serving import running
 from tests.harness.site_certificate import SiteCertificate
 
@@ -183,4 +184,6 @@ def test_the_mail_server_is_greeted_and_nothing_is_sent(tmp_path):
         )
         assert server.connections == 1
         assert server.received == []
+        # The doctor hung up; the server notices a moment later, and only then can be ended.
+        wait_until(lambda: not server._open, 5, "the connection stays open")
     assert found(path, "alerts")["alerts"][0] == "fail"
