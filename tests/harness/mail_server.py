@@ -6,7 +6,7 @@ import email.policy
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
@@ -99,7 +99,9 @@ class MailServer:
 
     def _cut(self) -> None:
         for protocol in list(self._open):
-            protocol.transport.abort()
+            # One that ends just now has lost its TLS already.
+            with suppress(AttributeError):
+                protocol.transport.abort()
 
     async def _listen(self) -> None:
         context = self._context if self._implicit_tls else None
