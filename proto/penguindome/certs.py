@@ -156,20 +156,14 @@ def cross_sign(
     not_before: datetime,
     not_after: datetime,
 ) -> bytes:
-    """Return an authority's name and key in a certificate by another authority, PEM.
-
-    Whoever knows only the other one can believe the first by it. Source: RFC 5280 §3.2.
-    """
+    """Return an authority's name and key in another's certificate, PEM; RFC 5280 §3.2."""
     certificate, authority = _read(certificate_pem), _read(authority_pem)
-    subject_key = load_public(certificate.public_key().public_bytes(_DER, _SPKI))
-    issuer_key = load_private(authority_key_pem)
-    builder = _builder(certificate.subject, authority.subject, subject_key, not_before, not_after)
-    for extension, critical in (
-        (x509.BasicConstraints(ca=True, path_length=None), True),
-        (_usage(authority=True), True),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False),
-    ):
-        builder = builder.add_extension(extension, critical=critical)
+    key, issuer_key = load_public(_facts(certificate).spki), load_private(authority_key_pem)
+    key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    builder = _builder(certificate.subject, authority.subject, key, not_before, not_after)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(authority=True), critical=True)
+    builder = builder.add_extension(key_id, critical=False)
     return builder.sign(issuer_key, _SHA256).public_bytes(_PEM)
 
 
