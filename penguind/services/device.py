@@ -130,9 +130,7 @@ class DeviceService(DeviceServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.SuspendDevicesResponse:
         """Have nobody told about devices until they report again."""
-        changed = await self._suspensions.suspend(
-            request.device_ids, caller().name, request.reason
-        )
+        changed = await self._suspensions.suspend(request.device_ids, caller().name, request.reason)
         return pb.SuspendDevicesResponse(device_ids=changed)
 
     async def UnsuspendDevices(  # noqa: N802 -- gRPC's

@@ -9,11 +9,16 @@ from datetime import timedelta
 import pytest
 
 from penguind.caller import Caller, enter
+from penguind.due import DueIssues
 from penguind.services.check import CheckService
 from penguind.services.convert_agent import verdicts_message
 from penguind.services.issue import IssueService
 from penguind.services.trail import TrailService
+from penguind.snoozing import Snoozing
+from penguind.standing_audit import StandingAudit
+from penguind.store.overview import Overview
 from penguind.store.trail_queries import TrailQueries
+from penguind.suspension import Suspensions
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
 from penguindome.errors import InvalidInput, NotFound
@@ -28,8 +33,25 @@ TEST_CHECK = "name: odd\nsummary: s\nseverity: low\nremedy: r\nfails: {plugins.x
 
 def issue_service(bench) -> IssueService:
     enter(Caller("operator", "ann", frozenset({"admin"}), "ipv4:1"))
+
+    async def nothing(issues, now):
+        return set()
+
+    due = DueIssues(
+        issues=bench.issues,
+        checks=bench.checks,
+        suspensions=Suspensions(bench.devices, Overview(bench.database), bench.clock),
+        filtered=nothing,
+    )
+    # Whoever is mailed here would need a server.
+    audit = StandingAudit(auditor=bench.auditor, due=due, alerts=None, issues=bench.issues)
     return IssueService(
-        desk=bench.desk, auditor=bench.auditor, selector=bench.selector, clock=bench.clock
+        desk=bench.desk,
+        snoozing=Snoozing(bench.issues, bench.pushed.append),
+        audit=audit,
+        due=due,
+        selector=bench.selector,
+        clock=bench.clock,
     )
 
 
