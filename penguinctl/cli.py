@@ -25,7 +25,7 @@ class Penguinctl(LazyGroup):
         "init": Noun("penguinctl.nouns.init:init", "Become an operator by an invitation."),
         "token": Noun("penguinctl.nouns.token:token", "Enrollment tokens for new devices."),
         "device": Noun("penguinctl.nouns.device:device", "Devices: see, approve, revoke, label."),
-        "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, open, close."),
+        "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, snooze, open, close."),
         "check": Noun("penguinctl.nouns.check:check", "Checks: see, and test new ones."),
         "alert": Noun("penguinctl.nouns.alert:alert", "Alerts: what people are told."),
         "param": Noun("penguinctl.nouns.param:param", "Parameters: mail address, linked devices."),

@@ -24,6 +24,7 @@ _COLUMNS = (
     Column("ISSUE", shrinks=True),
     Column("STATE"),
     Column("OPENED"),
+    Column("QUIET", shrinks=True),
     Column("ID"),
     Column("SUMMARY", shrinks=True, least=24),
 )
@@ -34,6 +35,7 @@ def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
     if not issues:
         return
     closed = any(item.state != "open" for item in issues)
+    hushed = any(item.quiet for item in issues)
     rows: list[tuple[str | ui.Styled, ...]] = [
         (
             styled(item.severity),
@@ -41,13 +43,21 @@ def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
             item.name,
             *([styled(item.state)] if closed else []),
             moments.ago(item.opened_unix_ms, app.now),
+            *([quiet(app, item)] if hushed else []),
             item.issue_id,
             item.summary or "-",
         )
         for item in issues
     ]
-    columns = [column for column in _COLUMNS if closed or column.title != "STATE"]
-    output.table(columns, rows)
+    absent = {"STATE": not closed, "QUIET": not hushed}
+    output.table([column for column in _COLUMNS if not absent.get(column.title)], rows)
+
+
+def quiet(app: App, item: issue_pb2.Issue) -> str:
+    """Say why nobody is told about an issue now; empty where people are."""
+    ends = {"grace": item.grace_until_unix_ms, "snoozed": item.snoozed_until_unix_ms}
+    end = ends.get(item.quiet, 0)
+    return f"{item.quiet} {moments.ago(end, app.now)}" if end else item.quiet
 
 
 def facts(app: App, item: issue_pb2.Issue) -> None:
@@ -64,7 +74,11 @@ def facts(app: App, item: issue_pb2.Issue) -> None:
             ("Remedy", item.remedy or "-"),
             ("Opened", moments.local(item.opened_unix_ms, app.now)),
             ("Closed", moments.local(item.closed_unix_ms, app.now)),
-            ("Nobody is told until", moments.local(item.grace_until_unix_ms, app.now)),
+            ("Opened by", item.source or "-"),
+            ("Grace until", moments.local(item.grace_until_unix_ms, app.now)),
+            ("People were told", moments.local(item.alerted_unix_ms, app.now, never="never")),
+            ("Nobody is told now", item.quiet or "-"),
+            *_snooze(app, item),
         ]
     )
     if item.evidence:
@@ -72,6 +86,16 @@ def facts(app: App, item: issue_pb2.Issue) -> None:
         ui.out(ui.Styled("Evidence:", "bold"))
         ui.out(json.dumps(output.loaded(item.evidence), indent=2, ensure_ascii=False))
     _timeline(app, item)
+
+
+def _snooze(app: App, item: issue_pb2.Issue) -> list[tuple[str, str]]:
+    if not item.snoozed_until_unix_ms:
+        return []
+    return [
+        ("Snoozed until", moments.local(item.snoozed_until_unix_ms, app.now)),
+        ("Snoozed by", item.snoozed_by),
+        ("Because", item.snooze_reason or "-"),
+    ]
 
 
 def _timeline(app: App, item: issue_pb2.Issue) -> None:
@@ -101,6 +125,12 @@ def to_json(item: issue_pb2.Issue) -> dict[str, Any]:
         "summary": item.summary,
         "remedy": item.remedy,
         "evidence": output.loaded(item.evidence),
+        "source": item.source,
+        "quiet": item.quiet,
+        "alerted_time": moments.iso(item.alerted_unix_ms),
+        "snoozed_until_time": moments.iso(item.snoozed_until_unix_ms),
+        "snoozed_by": item.snoozed_by,
+        "snooze_reason": item.snooze_reason,
     }
 
 

@@ -9,12 +9,21 @@ import click
 from penguinctl import issue_view, listing, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_some
+from penguinctl.issues import (
+    chosen,
+    described,
+    find,
+    in_batches,
+    names_option,
+    reason_option,
+    which_options,
+)
 from penguinctl.listing import list_options
+from penguinctl.nouns.issue_audit import audit
+from penguinctl.nouns.issue_quiet import snooze, suspend, unsnooze, unsuspend
 from penguinctl.output import output_option
-from penguinctl.progress import Progress, over
+from penguinctl.progress import over
 from penguinctl.watching import watch_option
-from penguindome.display import printable
-from penguindome.ids import is_ulid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,20 +31,15 @@ if TYPE_CHECKING:
     from penguindome.v1 import issue_pb2
 
 SEVERITIES = ("low", "medium", "high", "critical")
-# An audit of a large fleet judges thousands of devices.
-_AUDIT_SECONDS = 300.0
-# The server takes 1,000, and closing that many takes it a while.
-_CLOSED_AT_ONCE = 500
-
-names_option = click.option(
-    "--name", "names", multiple=True, help="Only issues of this name; patterns work; repeatable."
-)
-reason_option = click.option("--reason", default="", help="Why; stands in the issue's timeline.")
 
 
 @click.group()
 def issue() -> None:
     """Issues: problems of devices, found by checks, by operators or by the server."""
+
+
+for command in (audit, snooze, unsnooze, suspend, unsuspend):
+    issue.add_command(command)
 
 
 @issue.command(
@@ -62,7 +66,7 @@ def list_(
     output_format: str,
 ) -> None:
     """List issues, the worst first."""
-    found = _find(app, selectors, names, closed=closed)
+    found = find(app, selectors, names, closed=closed)
     if not found:
         output.nothing(output_format, "No matching issues.")
     listing.show(
@@ -77,15 +81,6 @@ def list_(
         output.end_with_nothing()
 
 
-def _find(
-    app: App, selectors: Sequence[str], names: Sequence[str], *, closed: bool
-) -> list[issue_pb2.Issue]:
-    request = wire.issue_pb2.ListIssuesRequest(
-        selectors=selectors, names=names, include_closed=closed
-    )
-    return list(app.call("issue.ListIssues", request).issues)
-
-
 @issue.command(epilog="\b\nExample:\n  penguinctl issue show 01HZY3J5Q0G7X8K9M2N4P6R8ST\n")
 @click.argument("issue_id")
 @watch_option
@@ -97,40 +92,6 @@ def show(app: App, issue_id: str, output_format: str) -> None:
     item: issue_pb2.Issue = app.call("issue.GetIssue", request).issue
     value = {"issue": issue_view.to_json(item) | issue_view.timeline_json(item)}
     output.answer(output_format, value, lambda: issue_view.facts(app, item))
-
-
-@issue.command(epilog="\b\nExamples:\n  penguinctl issue audit\n  penguinctl issue audit 'web-*'\n")
-@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
-@output_option
-@pass_app
-def audit(app: App, selectors: tuple[str, ...], output_format: str) -> None:
-    """Run the checks now, and show what that opened and closed."""
-    request = wire.issue_pb2.AuditDevicesRequest(selectors=selectors)
-    with Progress("Judging devices"):
-        response: issue_pb2.AuditDevicesResponse = app.call(
-            "issue.AuditDevices", request, timeout_seconds=_AUDIT_SECONDS
-        )
-    value = {
-        "devices": response.devices,
-        "opened": [issue_view.to_json(item) for item in response.opened],
-        "closed": [issue_view.to_json(item) for item in response.closed],
-    }
-    output.answer(output_format, value, lambda: _audited(response))
-    if selectors and not response.devices:
-        output.end_with_nothing()
-
-
-def _audited(response: issue_pb2.AuditDevicesResponse) -> None:
-    for item in response.opened:
-        ui.out(f"Opened {_one(item)}")
-    for item in response.closed:
-        ui.out(f"Closed {_one(item)}")
-    counts = f"issues opened: {len(response.opened)}, closed: {len(response.closed)}"
-    ui.out(f"Devices judged: {response.devices}; {counts}.")
-
-
-def _one(item: issue_pb2.Issue) -> str:
-    return f"{printable(item.name)} of {printable(item.hostname)} ({printable(item.issue_id)})"
 
 
 @issue.command(
@@ -186,7 +147,7 @@ def _open(
 def _opened(done: Sequence[issue_pb2.OpenIssueResponse]) -> None:
     for item in done:
         verb = "Opened" if item.opened else "Already open:"
-        ui.out(f"{verb} {_one(item.issue)}")
+        ui.out(f"{verb} {described(item.issue)}")
 
 
 @issue.command(
@@ -197,9 +158,7 @@ Examples:
   penguinctl issue close --all --name return-laptop
 """
 )
-@click.argument("terms", nargs=-1, metavar="[SELECTOR|ISSUE-ID]...")
-@names_option
-@click.option("--all", "everywhere", is_flag=True, help="On all devices; or all issues.")
+@which_options
 @reason_option
 @output_option
 @pass_app
@@ -216,9 +175,13 @@ def close(
 
     A check's issue does not reopen before its device sends newer data.
     """
-    if not (terms or names or everywhere):
-        raise click.UsageError("give issue ids, selectors, --name or --all")
-    closed = _close(app, _chosen(app, terms, names), reason)
+    ids = chosen(app, terms, names, everywhere=everywhere)
+
+    def act(some: Sequence[str]) -> Sequence[issue_pb2.Issue]:
+        request = wire.issue_pb2.CloseIssuesRequest(issue_ids=some, reason=reason)
+        return list(app.call("issue.CloseIssues", request).closed)
+
+    closed = in_batches("Closing issues", ids, act)
     if not closed:
         output.nothing(output_format, "No matching issues.")
     listing.show(
@@ -233,29 +196,6 @@ def close(
         output.end_with_nothing()
 
 
-def _close(app: App, ids: Sequence[str], reason: str) -> list[issue_pb2.Issue]:
-    """Close issues, as many at a time as the server takes, and return those that were open."""
-    closed: list[issue_pb2.Issue] = []
-    with Progress("Closing issues", len(ids)) as work:
-        for start in range(0, len(ids), _CLOSED_AT_ONCE):
-            some = ids[start : start + _CLOSED_AT_ONCE]
-            request = wire.issue_pb2.CloseIssuesRequest(issue_ids=some, reason=reason)
-            closed += app.call("issue.CloseIssues", request).closed
-            work.step(len(some))
-    return closed
-
-
-def _chosen(app: App, terms: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the ids of the open issues that are meant, each once."""
-    ids = [term.upper() for term in terms if is_ulid(term.upper())]
-    selectors = [term for term in terms if not is_ulid(term.upper())]
-    if ids and names:
-        raise click.UsageError("an issue's id needs no --name")
-    if selectors or not ids:
-        ids += [item.issue_id for item in _find(app, selectors, names, closed=False)]
-    return list(dict.fromkeys(ids))
-
-
 def _closed(closed: Sequence[issue_pb2.Issue]) -> None:
     for item in closed:
-        ui.out(f"Closed {_one(item)}")
+        ui.out(f"Closed {described(item)}")
