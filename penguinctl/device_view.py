@@ -79,7 +79,8 @@ def _held(item: device_pb2.Device) -> list[tuple[str, str]]:
     """Return who blocked or suspended a device, and why."""
     if not item.held_by:
         return []
-    return [("Held by", item.held_by), ("Because", item.held_reason or "-")]
+    who = "Suspended by" if item.suspended and item.state != "blocked" else "Held by"
+    return [(who, item.held_by), ("Because", item.held_reason or "-")]
 
 
 def _approval(name: str) -> str:
@@ -136,6 +137,7 @@ def to_json(item: device_pb2.Device) -> dict[str, Any]:
         "certificate_expires_time": moments.iso(item.certificate_expires_unix_ms),
         "clock_skew_ms": item.clock_skew_ms,
         "user_email": item.user_email,
+        "suspended": item.suspended,
         "held_by": item.held_by,
         "held_reason": item.held_reason,
     }

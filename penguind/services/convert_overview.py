@@ -59,5 +59,5 @@ def _silent(silent: Silent) -> pb.SilentDevice:
         device_id=silent.device.device_id,
         hostname=silent.device.hostname,
         last_report_unix_ms=unix_ms(silent.report_time),
-        suspended=silent.device.suspended_time is not None,
+        suspended=silent.device.suspended(silent.report_time),
     )

@@ -23,6 +23,7 @@ from penguindome.v1 import (
     trust_pb2_grpc,
 )
 from tests.penguinctl.simulated_operators import Blocking
+from tests.penguinctl.simulated_quiet import Snoozing, Suspending
 
 
 @dataclass
@@ -35,6 +36,7 @@ class State:
     outputs: list = field(default_factory=list)
     tokens: list = field(default_factory=list)
     issues: list = field(default_factory=list)
+    held_back: dict = field(default_factory=dict)
     checks: list = field(default_factory=list)
     parameters: list = field(default_factory=list)
     problems: list = field(default_factory=list)
@@ -88,7 +90,7 @@ class Base:
         return self.simulator.state
 
 
-class Device(Blocking, Base, device_pb2_grpc.DeviceServiceServicer):
+class Device(Blocking, Suspending, Base, device_pb2_grpc.DeviceServiceServicer):
     def ListDevices(self, request, context):  # noqa: N802
         states = request.states or ("pending", "active", "blocked")
         return device_pb2.ListDevicesResponse(devices=self.state.picked(request.selectors, states))
@@ -140,7 +142,7 @@ class Token(Base, token_pb2_grpc.TokenServiceServicer):
         return token_pb2.RevokeTokenResponse()
 
 
-class Issue(Base, issue_pb2_grpc.IssueServiceServicer):
+class Issue(Snoozing, Base, issue_pb2_grpc.IssueServiceServicer):
     def ListIssues(self, request, context):  # noqa: N802
         ids = {d.device_id for d in self.state.picked(request.selectors)}
         found = [
@@ -163,6 +165,8 @@ class Issue(Base, issue_pb2_grpc.IssueServiceServicer):
             devices=len(self.state.picked(request.selectors)),
             opened=[item for item in self.state.issues if item.state == "open"],
             closed=[item for item in self.state.issues if item.state == "closed"],
+            standing=[item for item in self.state.issues if item.state == "open"],
+            held_back=self.state.held_back,
         )
 
     def OpenIssue(self, request, context):  # noqa: N802
