@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import moments, output, ui, wire
+from penguinctl import listing, moments, output, ui, wire
 from penguinctl.app import App, pass_app
+from penguinctl.listing import list_options
 from penguinctl.nouns import operator_change
 from penguinctl.nouns.operator_change import ROLES
 from penguinctl.output import Column, output_option
 from penguindome.times import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguindome.v1 import operator_pb2
 
 _TITLES = ("NAME", "STATE", "ROLES", "JOINED", "ENDS", "INVITED BY")
@@ -95,15 +98,21 @@ def invite(
 @operator.command(
     "list", epilog="\b\nExamples:\n  penguinctl operator list\n  penguinctl operator list -o json\n"
 )
-@output_option
+@list_options
 @pass_app
 def list_(app: App, *, output_format: str) -> None:
     """List operators and those who are invited, by name."""
     request = wire.operator_pb2.ListOperatorsRequest()
     found: operator_pb2.ListOperatorsResponse = app.call("operator.ListOperators", request)
     rows = [*map(_operator, found.operators), *map(_invitation, found.invitations)]
-    value = {"operators": [_json(row) for row in rows]}
-    output.answer(output_format, value, lambda: _table(app, rows))
+    listing.show(
+        output_format,
+        "operators",
+        rows,
+        _json,
+        blank=_operator(wire.operator_pb2.Operator()),
+        human=lambda items: _table(app, items),
+    )
 
 
 def _operator(one: operator_pb2.Operator) -> dict[str, Any]:
@@ -139,7 +148,7 @@ def _json(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(app: App, rows: list[dict[str, Any]]) -> None:
+def _table(app: App, rows: Sequence[dict[str, Any]]) -> None:
     output.table(
         [Column(title, shrinks=title == "ROLES") for title in _TITLES],
         [

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penguinctl import output, ui, wire
+from penguinctl import listing, output, ui, wire
 from penguinctl.app import App, pass_app
+from penguinctl.listing import columns_option, sort_option
 from penguinctl.options import yes_option
 from penguinctl.output import Column, output_option
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penguindome.v1 import operator_pb2
 
 ROLES = ("viewer", "operator", "shell", "admin", "keeper", "auditor")
@@ -108,6 +111,8 @@ Examples:
     "--lock-out-self", is_flag=True, help="Do it although you call from outside these networks."
 )
 @output_option
+@columns_option
+@sort_option
 @pass_app
 def ranges(
     app: App,
@@ -133,8 +138,14 @@ def ranges(
             role=role, ranges=networks, lock_out_self=lock_out_self
         )
         found = [app.call("operator.SetRoleRanges", request).ranges]
-    value = {"ranges": [{"role": one.role, "networks": list(one.ranges)} for one in found]}
-    output.answer(output_format, value, lambda: _table(found))
+    listing.show(
+        output_format,
+        "ranges",
+        found,
+        lambda one: {"role": one.role, "networks": list(one.ranges)},
+        blank=wire.operator_pb2.RoleRanges(),
+        human=_table,
+    )
 
 
 def _listed(app: App, role: str | None) -> list[operator_pb2.RoleRanges]:
@@ -144,7 +155,7 @@ def _listed(app: App, role: str | None) -> list[operator_pb2.RoleRanges]:
     return [limited.get(name) or wire.operator_pb2.RoleRanges(role=name) for name in names]
 
 
-def _table(found: list[operator_pb2.RoleRanges]) -> None:
+def _table(found: Sequence[operator_pb2.RoleRanges]) -> None:
     columns = (Column("ROLE"), Column("MAY BE USED FROM", shrinks=True))
     rows = [(one.role, output.words(one.ranges) if one.ranges else _EVERYWHERE) for one in found]
     output.table(columns, rows)

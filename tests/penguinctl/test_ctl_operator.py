@@ -56,6 +56,15 @@ def test_operators_and_who_is_invited_are_one_list(operator):
         ["alice", "active"],
         ["bob", "invited"],
     ]
+    words = ("--columns", "name,state", "--sort", "-name", "-o", "csv")
+    assert operator("operator", "list", *words).out.split() == [
+        "name,state",
+        "bob,invited",
+        "alice,active",
+    ]
+    words = ("--columns", "role,networks.0", "--sort", "networks.0")
+    lines = operator("operator", "ranges", *words).out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["ROLE", "NETWORKS.0"], ["admin", "10.0.0.0/8"]]
 
 
 @pytest.mark.parametrize("words", [("role", "alice", "--remove", "viewer"), ("revoke", "alice")])
