@@ -55,7 +55,7 @@ class Progress:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        _trace: TracebackType | None,
     ) -> None:
         """Take the line away; after an interruption, say how far it came."""
         self._ended.set()

@@ -94,9 +94,8 @@ def sync_channel(
 ) -> grpc.Channel:
     """Open a blocking channel that trusts the given anchors and nothing else.
 
-    Args:
-        server_name: Whose certificate the server has to show, where that is not the host: the
-            server is reached by a detour, and has to prove to be itself nonetheless.
+    `server_name` says whose certificate the server has to show, where that is not the host: the
+    server is reached by a detour, and has to prove to be itself nonetheless.
     """
     credentials = _credentials(anchors_pem, key_pem, cert_pem)
     options = client_options(max_message_bytes)

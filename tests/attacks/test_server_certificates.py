@@ -163,7 +163,7 @@ def bad_pair(server, fault):
 
 @pytest.mark.parametrize("fault", ["garbage", "mismatched", "expired", "other-name"])
 @pytest.mark.parametrize("listener", ["bootstrap", "new-boot"])
-def test_bad_certificate_under_load(mongo_uri, caplog, listener, fault):
+def test_bad_certificate_under_load(mongo_uri, listener, fault):
     async def story(server):
         alice = await server.operator()
         good = tuple(path.read_bytes() for path in files(server, listener))

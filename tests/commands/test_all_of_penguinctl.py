@@ -12,7 +12,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_invitation, decode_token
-from tests.commands import alerts, parameters
+from tests.commands import alerts, parameters, quiet
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
@@ -88,30 +88,6 @@ def test_trail_and_history(fleet, alice, agent):
     assert "plugins.mood" in alice.run("device", "history", device)
 
 
-def quiet_issues(alice, device, issue_id):
-    """Keep people from being told, and look at what is held back."""
-    wide = ("--ignore-grace-period", "--ignore-snoozed", "--ignore-suspended", "--ignore-filters")
-    told = alice.json("issue", "audit", device, *wide, "--display-recent")["standing"]
-    assert issue_id in {one["issue_id"] for one in told}
-    words = ("--hours", "2", "--reason", "part is ordered")
-    (snoozed,) = both(alice, "issue", "snooze", issue_id, *words)["snoozed"]
-    assert (snoozed["quiet"], snoozed["snoozed_by"]) == ("", "alice")
-    held = both(alice, "issue", "audit", device, "--no-display-recent")["held_back"]
-    assert held["snoozed"] == 1
-    words = ("--all", "--name", "firewall-*")
-    later = alice.json("issue", "snooze", *words, "--days", "2")["snoozed"][0]
-    sooner = alice.json("issue", "snooze", *words, "--until", "2060-01-01")["snoozed"][0]
-    assert later["snoozed_until_time"] < sooner["snoozed_until_time"]
-    assert alice.json("issue", "unsnooze", *words, "--reason", "came")["unsnoozed"]
-    assert alice.json("issue", "unsnooze", "--all")["unsnoozed"] == []
-    alice.run("issue", "snooze", *words)
-    assert json.loads(alice.run("issue", "unsnooze", issue_id, "--output", "json"))["unsnoozed"]
-    (one,) = both(alice, "issue", "suspend", device, "--reason", "on holiday")["devices"]
-    assert alice.json("device", "show", device)["device"]["suspended"]
-    assert both(alice, "issue", "unsuspend", device)["devices"][0]["device_id"] == one["device_id"]
-    assert "Devices judged: 1;" in alice.run("issue", "audit", device, "--full", "--update-recent")
-
-
 def test_issues(alice, agent):
     device = agent.device_id()
     audited = both(alice, "issue", "audit", device)
@@ -121,7 +97,7 @@ def test_issues(alice, agent):
     shown = both(alice, "issue", "show", listed["issue_id"])["issue"]
     assert shown["evidence"]
     assert listed["summary"] in alice.run("issue", "show", listed["issue_id"])
-    quiet_issues(alice, device, listed["issue_id"])
+    quiet.live(alice, device, listed["issue_id"], both)
     words = ("--name", "fan-noisy", "--severity", "low", "--reason", "it rattles")
     opened = both(alice, "issue", "open", device, *words)["issues"]
     assert (opened[0]["name"], opened[0]["severity"]) == ("fan-noisy", "low")
