@@ -38,7 +38,7 @@ def _row(app: App, item: device_pb2.Device) -> tuple[str | Styled, ...]:
     issues = len(item.open_issues)
     return (
         item.hostname,
-        styled(item.state),
+        "suspended" if item.suspended and item.state == "active" else styled(item.state),
         Styled("yes", "green") if item.connected else "no",
         moments.ago(item.last_report_unix_ms, app.now),
         Styled(str(issues), "yellow") if issues else "0",
@@ -55,6 +55,7 @@ def facts(app: App, item: device_pb2.Device) -> None:
             ("Device", item.device_id),
             ("Hostname", item.hostname),
             ("State", styled(item.state)),
+            ("Suspended", "yes, until it reports" if item.suspended else "no"),
             *_held(item),
             ("Online", "yes" if item.connected else "no"),
             ("System", item.os_name or "-"),

@@ -22,9 +22,8 @@ _COLUMNS = (
     Column("SEVERITY"),
     Column("HOSTNAME", shrinks=True),
     Column("ISSUE", shrinks=True),
-    Column("STATE"),
-    Column("OPENED"),
     Column("QUIET", shrinks=True),
+    Column("OPENED"),
     Column("ID"),
     Column("SUMMARY", shrinks=True, least=24),
 )
@@ -41,23 +40,29 @@ def table(app: App, issues: Sequence[issue_pb2.Issue]) -> None:
             styled(item.severity),
             item.hostname or item.device_id,
             item.name,
-            *([styled(item.state)] if closed else []),
+            *([quiet(app, item) or styled(item.state)] if closed else []),
+            *([quiet(app, item) or "-"] if hushed and not closed else []),
             moments.ago(item.opened_unix_ms, app.now),
-            *([quiet(app, item)] if hushed else []),
             item.issue_id,
             item.summary or "-",
         )
         for item in issues
     ]
-    absent = {"STATE": not closed, "QUIET": not hushed}
-    output.table([column for column in _COLUMNS if not absent.get(column.title)], rows)
+    # An issue is closed or may be quiet: one column has both, or the table gets too wide.
+    columns = [
+        Column("STATE", shrinks=True) if closed and column.title == "QUIET" else column
+        for column in _COLUMNS
+        if column.title != "QUIET" or closed or hushed
+    ]
+    output.table(columns, rows)
 
 
 def quiet(app: App, item: issue_pb2.Issue) -> str:
     """Say why nobody is told about an issue now; empty where people are."""
     ends = {"grace": item.grace_until_unix_ms, "snoozed": item.snoozed_until_unix_ms}
     end = ends.get(item.quiet, 0)
-    return f"{item.quiet} {moments.ago(end, app.now)}" if end else item.quiet
+    left = moments.ago(end, app.now).removeprefix("in ")
+    return f"{item.quiet} {left}" if end else item.quiet
 
 
 def facts(app: App, item: issue_pb2.Issue) -> None:

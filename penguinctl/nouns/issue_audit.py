@@ -49,7 +49,9 @@ def _audit_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "[default: on a terminal]",
         ),
         click.option(
-            "--update-recent", is_flag=True, help="Note that people were told of what stands."
+            "--update-recent/--no-update-recent",
+            default=None,
+            help="Note that people were told of what stands. [default: not on a terminal]",
         ),
         click.option("--mail-users", is_flag=True, help="Mail the users of these devices now."),
     ]  # fmt: skip
@@ -64,6 +66,7 @@ Examples:
   penguinctl issue audit
   penguinctl issue audit 'web-*' --full
   penguinctl issue audit label:sales --mail-users --update-recent
+  penguinctl issue audit --no-update-recent -o json
 """
 )
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
@@ -77,7 +80,7 @@ def audit(
     selectors: tuple[str, ...],
     full: bool,
     display_recent: bool | None,
-    update_recent: bool,
+    update_recent: bool | None,
     mail_users: bool,
     output_format: str,
     **ignored: bool,
@@ -85,9 +88,11 @@ def audit(
     """Run the checks now; show what that opened and closed, and what stands.
 
     What stands are open issues that people are to be told about: not in their grace, not snoozed,
-    not of a suspended device, not told just now. The server tells them by itself: --update-recent
-    is for those who tell them in another way.
+    not of a suspended device, not told just now. Off a terminal somebody is told by the output, and
+    so the server tells of none of it again before its alert period is over: scripts that only look
+    say --no-update-recent.
     """
+    seen = sys.stdout.isatty()
     wide = {name: ignored[name] or (full and name != "suspended") for name in _IGNORED}
     request = wire.issue_pb2.AuditDevicesRequest(
         selectors=selectors,
@@ -95,8 +100,8 @@ def audit(
         ignore_snoozed=wide["snoozed"],
         ignore_suspended=wide["suspended"],
         ignore_filters=wide["filters"],
-        ignore_recent=full or (sys.stdout.isatty() if display_recent is None else display_recent),
-        update_recent=update_recent,
+        ignore_recent=full or (seen if display_recent is None else display_recent),
+        update_recent=not seen if update_recent is None else update_recent,
         mail_users=mail_users,
     )
     with Progress("Judging devices"):

@@ -89,7 +89,7 @@ def test_trail_and_history(fleet, alice, agent):
 
 def test_issues(alice, agent):
     device = agent.device_id()
-    audited = both(alice, "issue", "audit", device)
+    audited = both(alice, "issue", "audit", device, "--no-update-recent")
     assert audited["devices"] == 1
     assert "Devices judged: 1;" in alice.run("issue", "audit")
     (listed,) = both(alice, "issue", "list", device, "--name", "firewall-*")["issues"]

@@ -29,6 +29,10 @@ ARGUMENTS = {
     "issue show": [samples.ISSUE],
     "issue open": ["web-1", "--name", "fan"],
     "issue close": ["--all"],
+    "issue snooze": ["--all"],
+    "issue unsnooze": ["--all"],
+    "issue suspend": ["web-1"],
+    "issue unsuspend": ["web-1"],
     "check show": ["firewall-disabled"],
     "param set": ["web-1", "user_email", "bob@example.com"],
     "param unset": ["web-1", "user_email"],
@@ -64,6 +68,7 @@ def test_every_command_and_option_is_described(name, command):
 
 def test_no_option_is_described_that_does_not_exist():
     known = {option for _, leaf in leaves() for p in leaf.params for option in p.opts}
+    known |= {option for _, leaf in leaves() for p in leaf.params for option in p.secondary_opts}
     known |= {option for parameter in cli.params for option in parameter.opts} | {"--help"}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= known
 
@@ -83,6 +88,8 @@ def same_keys(shown, real, *, exact):
 def test_shape_of_json(simulator, operator, name):
     samples.fill(simulator.state)
     simulator.state.devices[4].same_hardware.append(samples.DB)
+    simulator.state.held_back = {"grace": 2}
+    simulator.state.issues[0].snoozed_until_unix_ms = samples.NOW_MS + samples.HOUR_MS
     result = operator(*name.split(), *ARGUMENTS.get(name, []), "-o", "json")
     same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
 

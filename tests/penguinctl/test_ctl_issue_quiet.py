@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +16,11 @@ HOSTILE = "\x1b[31mred\x1b[0m"
 @pytest.fixture(autouse=True)
 def _filled(simulator):
     samples.fill(simulator.state)
+
+
+def asked(simulator):
+    request = simulator.requests("AuditDevices")[-1]
+    return {field.name for field, _ in request.ListFields()}
 
 
 def until(simulator):
@@ -53,7 +59,7 @@ def test_what_makes_no_sense_is_refused(simulator, operator):
 
 def test_a_snooze_is_shown_and_ended(operator):
     operator("issue", "snooze", samples.ISSUE, "--reason", HOSTILE)
-    assert "snoozed in" in operator("issue", "list").out
+    assert "snoozed 23 h" in operator("issue", "list").out
     shown = operator("issue", "show", samples.ISSUE).out
     assert "Snoozed by:" in shown
     assert "\x1b" not in shown
@@ -101,7 +107,7 @@ def test_an_audit_shows_what_stands_by_host(simulator, operator):
 @pytest.mark.parametrize(
     ("words", "counted"),
     [
-        ((), set()),
+        (("--update-recent",), {"update_recent"}),
         (("--ignore-grace-period",), {"ignore_grace"}),
         (("--ignore-snoozed", "--ignore-suspended"), {"ignore_snoozed", "ignore_suspended"}),
         (("--ignore-filters", "--display-recent"), {"ignore_filters", "ignore_recent"}),
@@ -110,6 +116,88 @@ def test_an_audit_shows_what_stands_by_host(simulator, operator):
     ],
 )
 def test_an_audit_asks_for_what_its_options_say(simulator, operator, words, counted):
-    assert operator("issue", "audit", *words).code == 0
-    request = simulator.requests("AuditDevices")[-1]
-    assert {field.name for field, _ in request.ListFields()} == counted
+    more = () if "--update-recent" in words else ("--no-update-recent",)
+    assert operator("issue", "audit", *words, *more).code == 0
+    assert asked(simulator) == counted
+
+
+def test_who_sees_an_audit_at_a_terminal_is_not_told_by_it(simulator, operator):
+    operator("issue", "audit")
+    assert asked(simulator) == {"update_recent"}
+    operator.terminal("issue", "audit")
+    assert asked(simulator) == {"ignore_recent"}
+    operator.terminal("issue", "audit", "--update-recent", "--no-display-recent")
+    assert asked(simulator) == {"update_recent"}
+
+
+def wide_issues(simulator):
+    """One issue of each kind of quiet, with long names, and a closed one."""
+    later = samples.NOW_MS + 29 * 24 * samples.HOUR_MS
+    words = ("", "grace", "snoozed", "suspended", "filtered", "recent")
+    simulator.state.issues = [
+        samples.issue(
+            f"01HZY3J5Q0G7X8K9M2N4P6R8S{number}",
+            quiet=word,
+            hostname="laptop-of-somebody",
+            name="operating-system-outdated",
+            severity="critical",
+            opened_unix_ms=samples.NOW_MS - 59 * 60_000,
+            grace_until_unix_ms=later,
+            snoozed_until_unix_ms=later,
+        )
+        for number, word in enumerate(words)
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("--closed",)])
+def test_why_issues_are_quiet_fits_a_terminal_of_80_columns(simulator, operator, words):
+    wide_issues(simulator)
+    if words:
+        simulator.state.issues.append(samples.issue(state="closed"))
+    wide = operator("issue", "list", *words).out
+    for word in ("grace 28 d", "snoozed 28 d", "suspended", "filtered", "recent"):
+        assert f"  {word}  " in wide
+    assert ("  closed  " in wide, "  open  " in wide) == ((True, True) if words else (False, False))
+    lines = operator.terminal("issue", "list", *words, columns=80, NO_COLOR="1").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines].count("critical") == 6
+
+
+def test_an_issue_tells_all_about_its_quiet(simulator, operator):
+    simulator.state.issues = [
+        samples.issue(
+            quiet="snoozed",
+            source="check",
+            alerted_unix_ms=samples.NOW_MS - 2 * samples.HOUR_MS,
+            snoozed_until_unix_ms=samples.NOW_MS + 5 * samples.HOUR_MS,
+            snoozed_by="bob",
+            snooze_reason="part is ordered",
+        )
+    ]
+    text = operator("issue", "show", samples.ISSUE).out
+    said = dict(line.split(":", 1) for line in text.splitlines() if ":  " in line)
+    assert said["Nobody is told now"].strip() == "snoozed"
+    assert said["Snoozed by"].strip() == "bob"
+    assert said["Because"].strip() == "part is ordered"
+    assert said["Opened by"].strip() == "check"
+    assert "(2 h ago)" in said["People were told"]
+    assert "(in 4 h)" in said["Snoozed until"]
+    assert "the check failed" in text
+
+
+def test_the_list_of_devices_shows_who_is_suspended(operator):
+    assert "suspended" not in operator("device", "list").out
+    operator("issue", "suspend", "web-1")
+    (line,) = [one for one in operator("device", "list").out.splitlines() if "suspended" in one]
+    assert line.split()[:2] == ["web-1", "suspended"]
+    shown = operator("device", "show", "web-1").out
+    assert "until it reports" in shown
+    assert "Suspended by:" in shown
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_a_time_without_a_zone_is_local_and_shown_back(simulator, operator, zone):
+    words = ("issue", "snooze", samples.ISSUE, "--until", "2030-07-02T09:00")
+    assert "Snoozed until 2030-07-02 09:00: " in operator(*words, TZ=zone).out
+    wanted = datetime(2030, 7, 2, 9, tzinfo=ZoneInfo(zone))
+    assert until(simulator) == wanted.timestamp()
