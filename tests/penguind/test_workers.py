@@ -28,6 +28,7 @@ from penguind.store.database import open_database
 from penguind.workers import end_all, keep_on
 from penguindome.errors import Unavailable
 from penguindome.ids import new_fleet_id
+from tests.harness.agent_service import FreeTurns
 from tests.harness.reporter import NOW, Reporter
 
 
@@ -121,6 +122,7 @@ class Workers:
             admission=Admission(),
             states=stores.states,
             devices=stores.devices,
+            ratchets=FreeTurns(),
             hostname=lambda _: None,
             settings=lambda: AgentSettings(1, 60, 60, {}),
             trust_version=lambda: None,
@@ -140,14 +142,14 @@ async def working():
         database = await open_database(
             uri, "outage", selection_milliseconds=300, socket_milliseconds=1000
         )
-        stores = await open_stores(database, new_fleet_id())
-        workers = Workers(database, stores)
-        tasks = [asyncio.create_task(part.run()) for part in workers.parts]
-        await asyncio.sleep(0.3)
-        yield mongod, stores, workers, tasks
-        for task in tasks:
-            await ended(task)
-        await database.close()
+        async with database:
+            stores = await open_stores(database, new_fleet_id())
+            workers = Workers(database, stores)
+            tasks = [asyncio.create_task(part.run()) for part in workers.parts]
+            await asyncio.sleep(0.3)
+            yield mongod, stores, workers, tasks
+            for task in tasks:
+                await ended(task)
     finally:
         await mongod.stop()
         shutil.rmtree(folder)
