@@ -5,6 +5,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 
 import pytest
@@ -15,7 +17,7 @@ GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def wheel_file(tmp_path_factory):
     """Build the wheel from a copy of the tree, in the pinned build environment."""
     folder = tmp_path_factory.mktemp("wheel")
     for path in tree.files():
@@ -26,8 +28,29 @@ def wheel(tmp_path_factory):
     subprocess.run(
         [*command, "--wheel-dir", str(folder), str(folder / "tree")], check=True, timeout=300
     )
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
-        yield {name: archive.read(name) for name in archive.namelist()}
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file):
+    """Return what the wheel holds."""
+    with zipfile.ZipFile(wheel_file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def installed(wheel_file, tmp_path_factory):
+    """Return the programs' folder of a new environment that holds the wheel, not the checkout."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin/python"
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, wheel_file], check=True, timeout=120)
+    # The libraries are this environment's; .pth files of a folder that is named so do not count,
+    # so the checkout, which is there by one, is not seen.
+    (packages_folder,) = folder.glob("lib/python*/site-packages")
+    (packages_folder / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
 
 
 def packages():
@@ -64,6 +87,59 @@ def test_wheel_holds_every_module(wheel):
     built = {name for name in wheel if not name.endswith(GENERATED) and ".dist-info/" not in name}
     data = {name for name in built if ".data/" in name}
     assert built - data == shipped
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "penguind",
+        "penguind run",
+        "penguind setup",
+        "penguind backup",
+        "penguind restore",
+        "penguind doctor",
+        "penguind ports",
+        "penguinctl",
+        "penguinctl alert",
+        "penguinctl overview",
+        "penguin-agent",
+    ],
+)
+def test_installed_wheel_starts(installed, tmp_path, words):
+    program, *more = words.split()
+    done = subprocess.run(
+        [installed / program, *more, "--help"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.lower().startswith(f"usage: {words} ")
+
+
+@pytest.mark.timeout(300)
+def test_installed_modules_find_all_that_they_import(installed, wheel, tmp_path):
+    names = [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in wheel
+        if name.endswith(".py") and not name.endswith("__main__.py") and ".data/" not in name
+    ]
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    script += "import penguind; print(penguind.__file__)"
+    done = subprocess.run(
+        [installed / "python", "-c", script, *names],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert pathlib.Path(done.stdout.strip()).is_relative_to(installed.parent)
 
 
 @pytest.mark.timeout(300)
