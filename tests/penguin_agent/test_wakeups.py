@@ -11,6 +11,7 @@ import pytest
 from penguin_agent import wakeups
 from penguin_agent.backoff import Backoff
 from penguin_agent.link import Link
+from penguin_agent.trust_store import TrustStore
 from penguin_agent.wakeups import watch_network, watch_sleep
 from penguindome.v1 import agent_pb2
 from tests.penguin_agent.agent_process import eventually
@@ -64,9 +65,15 @@ def test_the_network_is_watched_until_told_to_stop():
     assert asyncio.run(scene())
 
 
-def link(backoff):
-    nothing = dict.fromkeys(("identities", "trust", "clock", "hello", "handle", "group"))
-    return Link(**nothing, backoff=backoff)
+@pytest.fixture
+def link(tmp_path):
+    """Return a maker of links of a device that has not been enrolled."""
+
+    def make(backoff):
+        nothing = dict.fromkeys(("identities", "clock", "hello", "handle", "group"))
+        return Link(**nothing, trust=TrustStore(tmp_path / "trust"), backoff=backoff)
+
+    return make
 
 
 def rest(link, seconds, **words):
@@ -79,14 +86,14 @@ def rest(link, seconds, **words):
     return asyncio.run(scene())
 
 
-def test_a_pause_ends_and_the_next_ones_are_short_again():
+def test_a_pause_ends_and_the_next_ones_are_short_again(link):
     backoff = Backoff(max, failures=20)
     assert rest(link(backoff), 5) < 1
     assert backoff.next_seconds() == 2.0
 
 
 @pytest.mark.parametrize(("asked", "ended"), [(True, True), (False, False)])
-def test_a_wish_of_the_server_outweighs_the_network_but_not_the_owner(asked, ended):
+def test_a_wish_of_the_server_outweighs_the_network_but_not_the_owner(link, asked, ended):
     patient = link(Backoff(max, failures=20))
     patient._patient = True
     assert (rest(patient, 0.5, asked=asked) < 0.4) is ended
