@@ -34,7 +34,8 @@ def emit(form: str, value: Any, rows: Sequence[Mapping[str, Any]], fields: Seque
     if form == "json":
         emit_json(value)
     elif form == "yaml":
-        emit_yaml(value)
+        # Each round of a watch is a document of its own.
+        ui.out(yaml_text(value, marked=view.current().watching), end="")
     elif form == "csv":
         emit_csv(rows, fields)
     else:
@@ -47,8 +48,8 @@ def emit_json(value: Any) -> None:
     ui.out(json.dumps(value, indent=2, ensure_ascii=True))
 
 
-def emit_yaml(value: Any) -> None:
-    """Print a YAML document, ASCII only; each round of a watch is a document of its own."""
+def yaml_text(value: Any, *, marked: bool = False) -> str:
+    """Return a YAML document, ASCII only; a marked one begins with ---."""
     import yaml  # noqa: PLC0415 -- --help stays quick
 
     class Plain(yaml.SafeDumper):
@@ -59,9 +60,8 @@ def emit_yaml(value: Any) -> None:
             del data
             return True
 
-    explicit = view.current().watching
-    text = yaml.dump(value, Dumper=Plain, sort_keys=False, width=1_000, explicit_start=explicit)
-    ui.out(text, end="")
+    text: str = yaml.dump(value, Dumper=Plain, sort_keys=False, width=1_000, explicit_start=marked)
+    return text
 
 
 def emit_csv(rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> None:

@@ -95,7 +95,7 @@ def show(
     if asked.columns or asked.sort:
         _check(asked, to_json(blank))
     if asked.sort:
-        items = _sorted(items, to_json, asked.sort)
+        items = ordered(items, to_json, asked.sort)
     if output_format == "table" and not asked.columns:
         pager.show(lambda: human(items))
         return
@@ -140,7 +140,7 @@ def _printed(value: Any) -> Any:
     return None if value is _MISSING else value
 
 
-def _sorted(items: Sequence[T], to_json: Callable[[T], Row], names: Sequence[str]) -> Sequence[T]:
+def ordered(items: Sequence[T], to_json: Callable[[T], Row], names: Sequence[str]) -> Sequence[T]:
     """Return items by their fields; those that have not got one come last either way."""
     found = [(item, to_json(item)) for item in items]
     for name in reversed(names):

@@ -12,6 +12,7 @@ os.environ["GRPC_VERBOSITY"] = "NONE"
 import pytest
 
 from tests.penguinctl.pty_capture import run_in_terminal
+from tests.penguinctl.pty_session import Session
 from tests.penguinctl.server_simulator import Simulator
 
 ENTRY = str(Path(sys.executable).parent / "penguinctl")
@@ -56,8 +57,21 @@ class Ctl:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def terminal(self, *arguments, typed=b"", columns=100, **changes):
+    def bytes(self, *arguments, **changes):
+        """Return standard output as it is, ends of lines included."""
+        env = self.environment(**changes)
+        done = subprocess.run(
+            [ENTRY, *arguments], capture_output=True, timeout=60, env=env, check=False
+        )
+        return done.stdout
+
+    def session(self, *arguments, columns=100, lines=24, **changes):
+        """Start a command at a terminal, to be talked to."""
         env = self.environment(TERM="xterm", **changes)
+        return Session([ENTRY, *arguments], env, columns=columns, lines=lines)
+
+    def terminal(self, *arguments, typed=b"", columns=100, **changes):
+        env = self.environment(**{"TERM": "xterm", "PAGER": "cat"} | changes)
         return Result(*run_in_terminal([ENTRY, *arguments], typed, columns, env), err="")
 
 
