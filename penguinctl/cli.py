@@ -23,6 +23,7 @@ class Penguinctl(LazyGroup):
 
     nouns = {  # noqa: RUF012 -- the base class declares it read-only
         "init": Noun("penguinctl.nouns.init:init", "Become an operator by an invitation."),
+        "overview": Noun("penguinctl.nouns.overview:overview", "The fleet at a glance."),
         "token": Noun("penguinctl.nouns.token:token", "Enrollment tokens for new devices."),
         "device": Noun("penguinctl.nouns.device:device", "Devices: see, approve, revoke, label."),
         "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, snooze, open, close."),

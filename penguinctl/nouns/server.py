@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import moments, output, ui, wire
+from penguinctl import listing, moments, output, overview_view, ui, view, wire
 from penguinctl.app import App, pass_app
-from penguinctl.output import output_option
-from penguinctl.watching import watch_option
+from penguinctl.listing import list_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,19 +31,46 @@ def server() -> None:
 
 
 @server.command(
-    epilog="\b\nExamples:\n  penguinctl server status\n  penguinctl server status -o json\n"
+    epilog="""\b
+Examples:
+  penguinctl server status
+  penguinctl server status -o json
+  penguinctl server status --history --since 30d --columns time,connected_devices
+"""
 )
-@watch_option
-@output_option
+@click.option("--history", is_flag=True, help="How server and fleet were instead.")
+@click.option("--since", default="7d", show_default=True, help="Of the history: 7d, or a date.")
+@list_options
 @pass_app
-def status(app: App, output_format: str) -> None:
-    """Show how the server is, and who you are to it."""
+def status(app: App, *, history: bool, since: str, output_format: str) -> None:
+    """Show how the server is, and who you are to it; or how it was."""
+    if history:
+        _history(app, since, output_format)
+        return
+    if view.current().columns or view.current().sort:
+        raise click.UsageError("--columns and --sort go with --history")
     state: server_pb2.GetServerStatusResponse = app.call(
         "server.GetServerStatus", wire.server_pb2.GetServerStatusRequest()
     )
     me: server_pb2.GetSelfResponse = app.call("server.GetSelf", wire.server_pb2.GetSelfRequest())
     pinned = _pinned(app)
     output.answer(output_format, _json(state, me, pinned), lambda: _show(app, state, me, pinned))
+
+
+def _history(app: App, since: str, output_format: str) -> None:
+    start = moments.to_unix_ms(moments.since(since, app.now))
+    request = wire.server_pb2.ListHistoryRequest(since_unix_ms=start)
+    samples = list(app.call("server.ListHistory", request).samples)
+    if not samples:
+        output.nothing(output_format, "No samples: the server takes one each quarter of an hour.")
+    listing.show(
+        output_format,
+        "samples",
+        samples,
+        overview_view.sample_json,
+        blank=wire.server_pb2.HistorySample(),
+        human=lambda items: overview_view.history(items, app.now),
+    )
 
 
 def _pinned(app: App) -> str | None:

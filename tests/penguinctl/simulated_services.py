@@ -36,6 +36,8 @@ class State:
     outputs: list = field(default_factory=list)
     tokens: list = field(default_factory=list)
     issues: list = field(default_factory=list)
+    overview: object = field(default_factory=server_pb2.GetOverviewResponse)
+    history: list = field(default_factory=list)
     held_back: dict = field(default_factory=dict)
     checks: list = field(default_factory=list)
     parameters: list = field(default_factory=list)
@@ -251,6 +253,12 @@ class Trust(Base, trust_pb2_grpc.TrustServiceServicer):
 
 
 class Server(Base, server_pb2_grpc.ServerServiceServicer):
+    def GetOverview(self, request, context):  # noqa: N802
+        return self.state.overview
+
+    def ListHistory(self, request, context):  # noqa: N802
+        return server_pb2.ListHistoryResponse(samples=self.state.history)
+
     def GetServerStatus(self, request, context):  # noqa: N802
         return server_pb2.GetServerStatusResponse(
             version="0.1.0",
