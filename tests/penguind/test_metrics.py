@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
+import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from penguind import metrics_endpoint
 from penguind.config import load_settings
 from penguind.config_metrics import MetricsSettings
 from penguind.metrics import LABELLED, SINGLE, Look, Metrics
@@ -79,6 +82,34 @@ def test_metrics_are_served_over_tls(tmp_path):
         endpoint.close()
     with pytest.raises(OSError, match="refused"):
         scrape(url, context=context)
+
+
+def test_callers_that_say_nothing_hold_up_neither_scrapes_nor_the_end(tmp_path):
+    site = SiteCertificate(tmp_path)
+    settings = MetricsSettings("127.0.0.1", free_port(), site.certificate, site.key)
+    endpoint = MetricsEndpoint(settings, Metrics(nothing))
+    context = ssl.create_default_context(cadata=site.root_pem.decode())
+    with socket.create_connection(("127.0.0.1", settings.port)):
+        try:
+            url = f"https://127.0.0.1:{settings.port}/metrics"
+            assert scrape(url, context=context, timeout=5) == {}
+        finally:
+            ending = threading.Thread(target=endpoint.close, daemon=True)
+            ending.start()
+            ending.join(5)
+        assert not ending.is_alive()
+
+
+def test_a_caller_that_says_nothing_is_hung_up_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics_endpoint, "_PATIENCE_SECONDS", 0.2)
+    site = SiteCertificate(tmp_path)
+    settings = MetricsSettings("127.0.0.1", free_port(), site.certificate, site.key)
+    endpoint = MetricsEndpoint(settings, Metrics(nothing))
+    try:
+        with socket.create_connection(("127.0.0.1", settings.port), timeout=5) as caller:
+            assert caller.recv(1) == b""
+    finally:
+        endpoint.close()
 
 
 def test_a_taken_port_is_a_clear_error():
