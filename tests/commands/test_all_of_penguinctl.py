@@ -131,6 +131,16 @@ def test_ledger(alice):
     assert json.loads(alice.run("ledger", "head", "--output", "json"))["hash"]
 
 
+def test_overview(fleet, alice, agent):
+    value = both(alice, "overview", agent.device_id(), "--days", "7")
+    assert value["devices"] == 1
+    page = fleet.folder / "fleet.html"
+    alice.run("overview", "--html", page)
+    assert "<title>Fleet overview" in page.read_text(encoding="utf-8")
+    assert "active" in alice.run("overview")
+    assert both(alice, "server", "status", "--history", "--since", "1d")["samples"] == []
+
+
 def test_server_status(alice):
     state = both(alice, "server", "status")
     assert (state["self"]["name"], state["connected_devices"]) == ("alice", 1)
