@@ -44,7 +44,7 @@ def test_list_json_has_the_documented_shape(fleet_of_six, operator):
         "device_id", "hostname", "state", "connected", "enrolled_time", "last_report_time",
         "last_seen_time", "agent_version", "os_name", "labels", "open_issues", "key_fingerprint",
         "peer_address", "approved_by", "same_hardware", "certificate_expires_time",
-        "clock_skew_ms", "held_by", "held_reason",
+        "clock_skew_ms", "held_by", "held_reason", "suspended", "user_email",
     }  # fmt: skip
 
 
