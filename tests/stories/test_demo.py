@@ -30,6 +30,8 @@ def test_demo_works_for_an_ordinary_user():
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "penguinctl issue list" in done.stdout
+        assert "$ penguinctl overview\n" in done.stdout
+        assert "penguinctl overview --html" in done.stdout
         assert os.listdir(folder) == []  # noqa: PTH208 -- names are what is compared
 
 
