@@ -65,7 +65,9 @@ class MailChannel:
             await in_thread(self._quit, hang_up=self._hang_up, seconds=self._smtp.timeout_seconds)
 
     def _hang_up(self) -> None:
-        cut(self._client.sock if self._client is not None else None)
+        # Read once: the thread may drop it meanwhile.
+        client = self._client
+        cut(None if client is None else client.sock)
 
     def _send(self, alert: Alert) -> Outcome:
         mail = Mail(alert.alert_id, alert.recipient, alert.subject, alert.text, alert.created_time)
@@ -75,7 +77,8 @@ class MailChannel:
             return Outcome("refused", error.text())
         try:
             client = self._connected()
-        except (OSError, smtplib.SMTPException, ssl.SSLError, PenguinDomeError) as error:
+        # A ValueError: a host that is no name, or a challenge of the server's that is garbage.
+        except (OSError, smtplib.SMTPException, ValueError, PenguinDomeError) as error:
             self._drop()
             return Outcome("again", f"{self._smtp.host}: {_words(error)}", channel_down=True)
         outcome = _hand_over(client, self._sender, alert.recipient, data)

@@ -53,14 +53,17 @@ class WebhookChannel:
         """Nothing stays open."""
 
     def _hang_up(self) -> None:
-        cut(self._connection.sock if self._connection is not None else None)
+        # Read once: the thread may close it meanwhile.
+        connection = self._connection
+        cut(None if connection is None else connection.sock)
 
     def _send(self, alert: Alert, now: datetime) -> Outcome:
         body = alert.text.encode("ascii")
         try:
             headers = self._headers(alert.alert_id, body, now)
             connection = self._connected()
-        except (OSError, ssl.SSLError, http.client.HTTPException, PenguinDomeError) as error:
+        # A ValueError: a host that is no name.
+        except (OSError, http.client.HTTPException, ValueError, PenguinDomeError) as error:
             self._close()
             return Outcome("again", _words(error), channel_down=True)
         try:

@@ -156,6 +156,43 @@ def test_stopping_does_not_wait_for_a_mail_server_that_hangs(certificate, passwo
         assert asyncio.run(run(server)) < 1
 
 
+def test_a_mail_server_whose_challenge_is_garbage_is_no_end_of_ours(tmp_path):
+    secret = tmp_path / "ascii-password"
+    secret.write_text("secret")
+    answers = iter([b"250-here\r\n250 AUTH CRAM-MD5\r\n", b"334 A\r\n", b"221 bye\r\n"])
+
+    async def serve(reader, writer):
+        writer.write(b"220 here\r\n")
+        while await reader.readline():
+            writer.write(next(answers, b"500 no\r\n"))
+        writer.close()
+
+    async def run():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            smtp = SmtpSettings(
+                host="127.0.0.1", port=port, security="none", username="ann", password_file=secret
+            )
+            given = AlertSettings(mail_from="penguind@example.org", smtp=smtp)
+            return await MailChannel(given, FLEET, "here").send(mail_alert(), NOW)
+
+    outcome = asyncio.run(run())
+    assert outcome.result == "again"
+    assert outcome.channel_down
+
+
+@pytest.mark.parametrize("host", ["mail..example", ".example", "x" * 70])
+def test_a_host_that_is_no_name_is_a_problem_of_the_channel(tmp_path, host):
+    (tmp_path / "secret").write_bytes(hooks.SECRET)
+    smtp = SmtpSettings(host=host, timeout_seconds=2)
+    given = AlertSettings(mail_from="penguind@example.org", smtp=smtp)
+    url, secret = f"https://{host}/x", tmp_path / "secret"
+    hook = WebhookSettings(name="x", url=url, secret_file=secret, severities=frozenset(SEVERITIES))
+    for channel in (MailChannel(given, FLEET, "here"), WebhookChannel(hook)):
+        outcome = asyncio.run(channel.send(mail_alert(text="{}"), NOW))
+        assert (outcome.result, outcome.channel_down) == ("again", True)
+
+
 def test_a_connection_that_died_in_the_meantime_is_opened_again(certificate, password):
     async def run(server):
         channel = MailChannel(settings(server, certificate, password), FLEET, "here")
