@@ -63,4 +63,20 @@ def _see(alice, device, both, mail):
     sent = ("alert", "list", "--state", "sent", "--limit", "5", "--columns", "state,subject")
     wait_until(lambda: alice.json(*sent)["alerts"], 20, "no alert was sent")
     assert len(both(alice, "alert", "list", "--sort", "-created_time")["alerts"]) >= 1
+    _mail_users(alice, device)
     alice.run("issue", "close", "--all", "--name", "fan-*", "--reason", "repaired")
+
+
+def _mail_users(alice, device):
+    """Mail a device's user of what an audit finds."""
+    alice.run("param", "set", device, "user_email", "ann@example.org")
+    words = ("issue", "audit", device, "--full", "--no-update-recent", "--mail-users")
+    assert "Mails to users: 1." in alice.run(*words)
+    sent = ("alert", "list", "--state", "sent")
+
+    def told():
+        return [one for one in alice.json(*sent)["alerts"] if one["kind"] == "user"]
+
+    wait_until(told, 20, "no mail went to the user")
+    assert [one["recipient"] for one in told()] == ["ann@example.org"]
+    alice.run("param", "unset", device, "user_email")

@@ -22,6 +22,8 @@ def live(fleet, alice, tmp_path, both):
     changed = both(alice, "operator", "role", "dave", "--add", "shell", "--remove", "viewer")
     assert changed == {"name": "dave", "roles": ["auditor", "shell"]}
     assert "dave" in alice.run("operator", "list")
+    words = ("operator", "list", "--columns", "name,roles", "--sort", "-name")
+    assert [one["name"] for one in alice.json(*words)["operators"]][:2] == ["dave", "alice"]
     limit(alice, dave, both)
     words = ("operator", "role", "alice", "--remove", "admin", "--yes")
     assert "last admin" in alice.run(*words, status=6)
@@ -39,6 +41,8 @@ def limit(alice, dave, both):
     assert limited["ranges"] == [{"role": "auditor", "networks": ["10.0.0.0/8"]}]
     assert "address" in dave.run("operator", "list", status=4)
     assert "10.0.0.0/8" in alice.run("operator", "ranges")
+    words = ("operator", "ranges", "--columns", "role,networks.0", "--sort", "networks.0")
+    assert alice.run(*words, "-o", "csv").splitlines()[1] == "auditor,10.0.0.0/8"
     refused = alice.run("operator", "ranges", "auditor", "10.0.0.1/8", status=2)
     assert "write 10.0.0.0/8" in refused
     alice.run("operator", "ranges", "auditor", "--clear")

@@ -73,6 +73,7 @@ def dangerous(text):
 @pytest.fixture
 def run(simulator, operator):
     samples.fill(simulator.state)
+    simulator.state.issues[0].snoozed_until_unix_ms = samples.NOW_MS + samples.HOUR_MS
     (operator.home / "check.yaml").write_text(f"name: x\nsummary: {TEXT.replace(chr(0), '')}\n")
     simulator.hostile = True
 
@@ -109,8 +110,8 @@ def test_error_text(run, simulator, name):
     error = Forbidden(TEXT, code=TEXT, subject=TEXT, remedy=TEXT)
     methods = (
         "CreateToken ListTokens RevokeToken ListDevices GetDevice ListTrail ListIssues GetIssue"
-        " AuditDevices CloseIssues ListChecks GetCheck TestCheck ListLedger GetLedgerHead"
-        " GetServerStatus GetSelf"
+        " AuditDevices CloseIssues SnoozeIssues UnsnoozeIssues SuspendDevices UnsuspendDevices"
+        " ListChecks GetCheck TestCheck ListLedger GetLedgerHead GetServerStatus GetSelf"
     )
     simulator.failures = dict.fromkeys(methods.split(), error)
     result = run(name)
