@@ -21,6 +21,7 @@ from penguind.identity.server_certificate import (
     renew_server_certificates,
 )
 from penguind.workers import heed_cancellation, keep_on
+from penguindome.errors import PenguinDomeError
 from penguindome.logs import logger
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguind.identity.authority import Authority, Kind
+    from penguind.identity.authority_files import Generation
     from penguind.ledger import Ledger
 
 log = logger("penguind.identity.upkeep")
@@ -82,7 +84,13 @@ class Upkeep:
 
     def problems(self) -> list[str]:
         """Return what needs a person, a sentence each."""
-        now, anchor = self._clock(), newest(self._state_dir, "anchor")
+        try:
+            return self._found(self._clock(), newest(self._state_dir, "anchor"))
+        except PenguinDomeError as error:
+            # The status must tell of it rather than fail with it.
+            return [f"The anchor cannot be looked at: {error.text()}."]
+
+    def _found(self, now: datetime, anchor: Generation) -> list[str]:
         found = []
         if self._due(now) and not anchor.key_path.exists():
             found.append(

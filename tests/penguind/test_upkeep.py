@@ -14,6 +14,8 @@ from penguind.identity.upkeep import Upkeep
 from penguind.ledger import Ledger
 from penguindome import certs
 from penguindome.v1 import agent_pb2 as pb
+from penguindome.v1 import server_pb2
+from penguindome.v1.server_pb2_grpc import ServerServiceStub
 from tests.harness.serving import refusal, running
 
 
@@ -139,5 +141,22 @@ def test_what_people_are_shown(mongo_uri, kind):
     async def story(server):
         rows = [one for one in ca_console.describe(server.settings) if one.kind == kind]
         assert [(one.has_key, one.needed_until) for one in rows] == [(True, None)]
+
+    in_server(mongo_uri, story)
+
+
+@pytest.mark.parametrize("damage", ["gone", "garbage"])
+def test_an_anchor_that_cannot_be_read_is_a_problem_that_the_status_tells(mongo_uri, damage):
+    async def story(server):
+        anchor = newest(server.settings.server.state_dir, "anchor").path
+        service = ServerServiceStub(server.channel(await server.operator()))
+
+        async def problems():
+            request = server_pb2.GetServerStatusRequest()
+            return " ".join((await service.GetServerStatus(request)).problems)
+
+        assert "anchor" not in await problems()
+        anchor.unlink() if damage == "gone" else anchor.write_bytes(b"garbage")
+        assert "The anchor cannot be looked at" in await problems()
 
     in_server(mongo_uri, story)
