@@ -22,7 +22,8 @@ Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 
 MAX_GRACE = timedelta(days=366)
-DEFAULT_ALERT_PERIOD = timedelta(hours=1)
+DEFAULT_ALERT_PERIOD = timedelta(days=1)
+_WORKING_DAY = timedelta(hours=8)
 MAX_SUMMARY_LENGTH = 200
 MAX_REMEDY_LENGTH = 2000
 SHIPPED = "shipped"
@@ -131,7 +132,7 @@ def parse_check(
         applies=_query(document, "applies", sealed),
         unknown=_query(document, "unknown", sealed),
         grace_period=_duration(document, "grace", timedelta(0), calendar),
-        alert_period=_duration(document, "alert_period", DEFAULT_ALERT_PERIOD, calendar),
+        alert_period=_duration(document, "alert_period", _told_daily(calendar), calendar),
         calendar=calendar,
         source=source,
         origin=origin,
@@ -227,6 +228,11 @@ def _calendar(document: dict[str, Any], calendars: Collection[str]) -> str:
             "the server's settings define more in [calendars.NAME]",
         )
     return name
+
+
+def _told_daily(calendar: str) -> timedelta:
+    """Return how often people are told where a check does not say: daily, or each working day."""
+    return _WORKING_DAY if calendar else DEFAULT_ALERT_PERIOD
 
 
 def _duration(document: dict[str, Any], key: str, default: timedelta, calendar: str) -> timedelta:
