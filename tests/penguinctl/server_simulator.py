@@ -20,6 +20,7 @@ from penguindome.names import Principal, to_uri
 from penguindome.tokens import Invitation, encode_invitation
 from tests.penguinctl import (
     hostile_text,
+    simulated_alerts,
     simulated_bootstrap,
     simulated_operators,
     simulated_parameters,
@@ -125,6 +126,7 @@ class Simulator:
         add(server, self)
         simulated_parameters.add(server, self)
         simulated_operators.add(server)
+        simulated_alerts.add(server)
         port = server.add_secure_port(f"{HOST}:{wanted}", credentials)
         server.start()
         self.servers.append(server)

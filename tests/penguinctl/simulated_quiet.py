@@ -16,6 +16,15 @@ class Snoozing:
             i for i in self.state.issues if i.issue_id in request.issue_ids and i.state == "open"
         ]
 
+    def AuditDevices(self, request, context):  # noqa: N802
+        return issue_pb2.AuditDevicesResponse(
+            devices=len(self.state.picked(request.selectors)),
+            opened=[item for item in self.state.issues if item.state == "open"],
+            closed=[item for item in self.state.issues if item.state == "closed"],
+            standing=[item for item in self.state.issues if item.state == "open"],
+            held_back=self.state.held_back,
+        )
+
     def SnoozeIssues(self, request, context):  # noqa: N802
         found = self._open(request)
         for item in found:

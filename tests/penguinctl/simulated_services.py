@@ -22,6 +22,7 @@ from penguindome.v1 import (
     trust_pb2,
     trust_pb2_grpc,
 )
+from tests.penguinctl.simulated_anchors import Anchors
 from tests.penguinctl.simulated_operators import Blocking
 from tests.penguinctl.simulated_quiet import Snoozing, Suspending
 
@@ -162,15 +163,6 @@ class Issue(Snoozing, Base, issue_pb2_grpc.IssueServiceServicer):
             raise NotFound("no such issue", subject=request.issue_id)
         return issue_pb2.GetIssueResponse(issue=found[0])
 
-    def AuditDevices(self, request, context):  # noqa: N802
-        return issue_pb2.AuditDevicesResponse(
-            devices=len(self.state.picked(request.selectors)),
-            opened=[item for item in self.state.issues if item.state == "open"],
-            closed=[item for item in self.state.issues if item.state == "closed"],
-            standing=[item for item in self.state.issues if item.state == "open"],
-            held_back=self.state.held_back,
-        )
-
     def OpenIssue(self, request, context):  # noqa: N802
         for item in self.state.issues:
             if (item.device_id, item.name, item.state) == (request.device_id, request.name, "open"):
@@ -252,7 +244,7 @@ class Trust(Base, trust_pb2_grpc.TrustServiceServicer):
         return trust_pb2.PublishTrustResponse()
 
 
-class Server(Base, server_pb2_grpc.ServerServiceServicer):
+class Server(Anchors, Base, server_pb2_grpc.ServerServiceServicer):
     def GetOverview(self, request, context):  # noqa: N802
         return self.state.overview
 

@@ -9,7 +9,7 @@ import pytest
 
 from penguinctl import exits
 from penguinctl.cli import cli
-from tests.penguinctl import samples
+from tests.penguinctl import sample_overview, samples
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "penguinctl.md").read_text()
 SECTION = re.compile(r"^### penguinctl ([a-z ]+)\n.*?```json\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -33,6 +33,7 @@ ARGUMENTS = {
     "issue unsnooze": ["--all"],
     "issue suspend": ["web-1"],
     "issue unsuspend": ["web-1"],
+    "alert test": ["mail"],
     "check show": ["firewall-disabled"],
     "param set": ["web-1", "user_email", "bob@example.com"],
     "param unset": ["web-1", "user_email"],
@@ -84,12 +85,25 @@ def same_keys(shown, real, *, exact):
         same_keys(shown[0], real[0], exact=exact)
 
 
+def overview_of_the_page():
+    """Return a fleet with the systems and versions that the page names, which are keys there."""
+    seen = sample_overview.large()
+    for name in ("operating_systems", "agent_versions"):
+        getattr(seen, name).clear()
+        getattr(seen, name).update(SHAPES["overview"][name])
+    return seen
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_shape_of_json(simulator, operator, name):
     samples.fill(simulator.state)
     simulator.state.devices[4].same_hardware.append(samples.DB)
     simulator.state.held_back = {"grace": 2}
     simulator.state.issues[0].snoozed_until_unix_ms = samples.NOW_MS + samples.HOUR_MS
+    simulator.state.overview = overview_of_the_page()
+    if name in {"trust show", "trust addresses"}:
+        # Until an operator signs some, there are none.
+        assert operator("trust", "addresses", "--set", "penguin.example:7443,7444").code == 0
     result = operator(*name.split(), *ARGUMENTS.get(name, []), "-o", "json")
     same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
 

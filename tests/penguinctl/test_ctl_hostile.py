@@ -30,6 +30,9 @@ COMMANDS = {
     "issue unsnooze": ["issue", "unsnooze", samples.ISSUE],
     "issue suspend": ["issue", "suspend", "web-1"],
     "issue unsuspend": ["issue", "unsuspend", "web-1"],
+    "alert list": ["alert", "list"],
+    "alert preview": ["alert", "preview"],
+    "alert test": ["alert", "test", "mail"],
     "check list": ["check", "list"],
     "check show": ["check", "show", "firewall-disabled"],
     "check test": ["check", "test", "{home}/check.yaml"],
@@ -111,6 +114,7 @@ def test_error_text(run, simulator, name):
     methods = (
         "CreateToken ListTokens RevokeToken ListDevices GetDevice ListTrail ListIssues GetIssue"
         " AuditDevices CloseIssues SnoozeIssues UnsnoozeIssues SuspendDevices UnsuspendDevices"
+        " ListAlerts PreviewAlerts TestAlert"
         " ListChecks GetCheck TestCheck ListLedger GetLedgerHead GetServerStatus GetSelf"
     )
     simulator.failures = dict.fromkeys(methods.split(), error)
