@@ -18,12 +18,12 @@ class Session:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = subprocess.Popen(
-            command,
+            # The terminal becomes the process's own, so that ctrl-C reaches it.
+            ["setsid", "--ctty", *command],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={"TERM": "xterm", **env},
-            preexec_fn=_take_terminal,
         )
         os.close(theirs)
         self.seen = ""
@@ -67,9 +67,3 @@ class Session:
             return False
         self.seen += piece.decode("utf-8", "replace")
         return bool(piece)
-
-
-def _take_terminal():
-    """Make the terminal the process's own, so that ctrl-C reaches it."""
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -112,8 +112,9 @@ def test_what_stands_beside_a_list_stays(filled):
 
 
 def test_every_list_takes_them(filled):
-    for words in (["token", "list"], ["issue", "list"], ["check", "list"], ["trail"],
-                  ["ledger", "list"], ["device", "history", samples.WEB], ["profile", "list"]):  # fmt: skip
+    nouns = ("token", "issue", "check", "ledger", "profile")
+    lists = [*((noun, "list") for noun in nouns), ("trail",), ("device", "history", samples.WEB)]
+    for words in lists:
         first = json.loads(filled(*words, "-o", "ndjson").out.splitlines()[0])
         name = next(iter(first))
         result = filled(*words, "--columns", name, "--sort", f"-{name}", "-o", "ndjson")
