@@ -50,8 +50,7 @@ def _audit_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--update-recent/--no-update-recent",
-            default=None,
-            help="Note that people were told of what stands. [default: not on a terminal]",
+            help="Note that people were told of what stands, so that the server tells them later.",
         ),
         click.option("--mail-users", is_flag=True, help="Mail the users of these devices now."),
     ]  # fmt: skip
@@ -66,7 +65,7 @@ Examples:
   penguinctl issue audit
   penguinctl issue audit 'web-*' --full
   penguinctl issue audit label:sales --mail-users --update-recent
-  penguinctl issue audit --no-update-recent -o json
+  penguinctl issue audit -o json
 """
 )
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
@@ -80,7 +79,7 @@ def audit(
     selectors: tuple[str, ...],
     full: bool,
     display_recent: bool | None,
-    update_recent: bool | None,
+    update_recent: bool,
     mail_users: bool,
     output_format: str,
     **ignored: bool,
@@ -88,9 +87,8 @@ def audit(
     """Run the checks now; show what that opened and closed, and what stands.
 
     What stands are open issues that people are to be told about: not in their grace, not snoozed,
-    not of a suspended device, not told just now. Off a terminal somebody is told by the output, and
-    so the server tells of none of it again before its alert period is over: scripts that only look
-    say --no-update-recent.
+    not of a suspended device, not told just now. The server tells them by itself; --update-recent is
+    for those who pass this answer on.
     """
     seen = sys.stdout.isatty()
     wide = {name: ignored[name] or (full and name != "suspended") for name in _IGNORED}
@@ -101,7 +99,7 @@ def audit(
         ignore_suspended=wide["suspended"],
         ignore_filters=wide["filters"],
         ignore_recent=full or (seen if display_recent is None else display_recent),
-        update_recent=not seen if update_recent is None else update_recent,
+        update_recent=update_recent,
         mail_users=mail_users,
     )
     with Progress("Judging devices"):
