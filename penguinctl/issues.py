@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penguinctl import wire
+from penguinctl import issue_view, listing, output, ui, wire
 from penguinctl.progress import Progress
 from penguindome.display import printable
 from penguindome.ids import is_ulid
@@ -78,3 +78,29 @@ def in_batches(
 def described(item: issue_pb2.Issue) -> str:
     """Return an issue in one line."""
     return f"{printable(item.name)} of {printable(item.hostname)} ({printable(item.issue_id)})"
+
+
+def show_changed(
+    output_format: str,
+    name: str,
+    done: Sequence[issue_pb2.Issue],
+    line: Callable[[issue_pb2.Issue], str],
+) -> None:
+    """Show issues that a command changed, a line for each; end with 3 if there is none."""
+
+    def human(items: Sequence[issue_pb2.Issue]) -> None:
+        for item in items:
+            ui.out(line(item))
+
+    if not done:
+        output.nothing(output_format, "No matching issues.")
+    listing.show(
+        output_format,
+        name,
+        done,
+        issue_view.to_json,
+        blank=wire.issue_pb2.Issue(),
+        human=human,
+    )
+    if not done:
+        output.end_with_nothing()

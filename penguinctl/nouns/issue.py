@@ -16,6 +16,7 @@ from penguinctl.issues import (
     in_batches,
     names_option,
     reason_option,
+    show_changed,
     which_options,
 )
 from penguinctl.listing import list_options
@@ -182,20 +183,4 @@ def close(
         return list(app.call("issue.CloseIssues", request).closed)
 
     closed = in_batches("Closing issues", ids, act)
-    if not closed:
-        output.nothing(output_format, "No matching issues.")
-    listing.show(
-        output_format,
-        "closed",
-        closed,
-        issue_view.to_json,
-        blank=wire.issue_pb2.Issue(),
-        human=_closed,
-    )
-    if not closed:
-        output.end_with_nothing()
-
-
-def _closed(closed: Sequence[issue_pb2.Issue]) -> None:
-    for item in closed:
-        ui.out(f"Closed {described(item)}")
+    show_changed(output_format, "closed", closed, lambda item: f"Closed {described(item)}")

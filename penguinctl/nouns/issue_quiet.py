@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penguinctl import issue_view, listing, moments, output, ui, wire
+from penguinctl import listing, moments, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_some
-from penguinctl.issues import chosen, described, in_batches, reason_option, which_options
+from penguinctl.issues import (
+    chosen,
+    described,
+    in_batches,
+    reason_option,
+    show_changed,
+    which_options,
+)
 from penguinctl.output import output_option
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from penguindome.v1 import device_pb2, issue_pb2
 
@@ -66,7 +73,7 @@ def snooze(
         return list(app.call("issue.SnoozeIssues", request).snoozed)
 
     done = in_batches("Snoozing issues", ids, act)
-    _show(
+    show_changed(
         output_format,
         "snoozed",
         done,
@@ -104,31 +111,9 @@ def unsnooze(
         return list(app.call("issue.UnsnoozeIssues", request).unsnoozed)
 
     done = in_batches("Ending snoozes", ids, act)
-    _show(output_format, "unsnoozed", done, lambda item: f"No longer snoozed: {described(item)}")
-
-
-def _show(
-    output_format: str,
-    name: str,
-    done: Sequence[issue_pb2.Issue],
-    line: Callable[[issue_pb2.Issue], str],
-) -> None:
-    def human(items: Sequence[issue_pb2.Issue]) -> None:
-        for item in items:
-            ui.out(line(item))
-
-    if not done:
-        output.nothing(output_format, "No matching issues.")
-    listing.show(
-        output_format,
-        name,
-        done,
-        issue_view.to_json,
-        blank=wire.issue_pb2.Issue(),
-        human=human,
+    show_changed(
+        output_format, "unsnoozed", done, lambda item: f"No longer snoozed: {described(item)}"
     )
-    if not done:
-        output.end_with_nothing()
 
 
 def _end(now: datetime, hours: int | None, days: int | None, until: str | None) -> datetime:
