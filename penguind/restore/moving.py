@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penguind.console import open_external
 from penguind.mongod.paths import MongodPaths, take_lock
+from penguind.privileges import acting_as
 from penguind.store import dump
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ async def set_aside(places: Places, settings: Settings, stamp: str) -> list[str]
     """
     moved = []
     home = places.state_dir / "mongo"
-    if (home / "penguind.lock").exists():
-        take_lock(MongodPaths(home=home, socket=home)).close()
-    if places.occupants():
-        moved.append(str(places.move_aside(stamp)))
+    # Whoever had the server may have left links there, which must not lead root anywhere.
+    with acting_as(settings.server.user):
+        if (home / "penguind.lock").exists():
+            take_lock(MongodPaths(home=home, socket=home)).close()
+        if places.occupants():
+            moved.append(str(places.move_aside(stamp)))
     if not settings.database.embedded:
         async with await open_external(settings.database) as database:
             if not await dump.is_marked(database):

@@ -2,6 +2,7 @@
 
 Everything is staged in the state folder by the service's user; a file says when that is complete;
 from then on only moving is left, and running the restore again ends it.
+Trust: whoever had the server may have left links in its state folder: root touches nothing there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from penguind.privileges import service_user
-from penguindome.durable import make_private_dir, raise_for, read_file, sync_dir, write_file
+from penguind.privileges import acting_as, service_user
+from penguindome.durable import (
+    make_open_dir,
+    make_private_dir,
+    raise_for,
+    read_file,
+    sync_dir,
+    write_file,
+)
 from penguindome.errors import InternalError, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -36,17 +44,18 @@ def staging_folder(places: Places, settings: Settings) -> Iterator[None]:
     Raises:
         PreconditionFailed: another restore runs here.
     """
-    existed = places.state_dir.exists()
+    existed, user = places.state_dir.exists(), settings.server.user
+    make_open_dir(places.state_dir.parent)
     make_private_dir(places.state_dir)
-    make_private_dir(places.home)
-    _give(settings, places.state_dir, places.home)
-    descriptor = os.open(places.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _give(settings, places.state_dir)
+    descriptor = _opened(places, user)
     try:
         _lock(descriptor, places.state_dir)
         yield
     except BaseException:
         if not places.completed():
-            places.clear()
+            with acting_as(user):
+                places.clear()
             _remove_if_empty(places.state_dir, existed=existed)
         raise
     finally:
@@ -59,8 +68,8 @@ def stage(places: Places, wanted: Wanted, file: IO[bytes]) -> None:
     Raises:
         PreconditionFailed: with the words of the part that failed.
     """
-    write_file(places.settings, wanted.text.encode())
-    _give(wanted.settings, places.settings)
+    with acting_as(wanted.settings.server.user):
+        write_file(places.settings, wanted.text.encode())
     file.seek(0)
     _run(places, wanted.settings, "stage", file)
 
@@ -75,42 +84,62 @@ def commit(places: Places, wanted: Wanted, config: Path, say: Say) -> None:
         write_settings(config, wanted)
         say(f"Restored: {config}")
     _place_checks(places, wanted.settings, say)
-    try:
-        for path in sorted(places.files.iterdir()) if places.files.is_dir() else ():
-            path.rename(places.state_dir / path.name)
-        sync_dir(places.state_dir)
-    except OSError as error:
-        raise_for(error, places.state_dir)
+    with acting_as(wanted.settings.server.user):
+        _place_state(places)
     if not wanted.settings.database.embedded:
         _run(places, wanted.settings, "finish", None)
-    places.clear()
+    with acting_as(wanted.settings.server.user):
+        places.clear()
     say(f"Restored: {places.state_dir}")
 
 
 def write_settings(config: Path, wanted: Wanted) -> None:
     """Write the settings file, which root owns and the service's user may read."""
     root = os.geteuid() == 0
-    config.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_open_dir(config.parent)
     write_file(config, wanted.text.encode(), 0o640 if root else 0o600)
     if root:
         os.chown(config, 0, service_user(wanted.settings.server.user).pw_gid)
 
 
+def _opened(places: Places, user: str) -> int:
+    """Make the staging folder and open it, to be locked.
+
+    Raises:
+        PreconditionFailed: something else stands there, e.g. a link to elsewhere.
+    """
+    with acting_as(user):
+        make_private_dir(places.home)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(places.home, flags)
+        except OSError as error:
+            raise_for(error, places.home)
+
+
+def _place_state(places: Places) -> None:
+    try:
+        for path in sorted(places.files.iterdir()) if places.files.is_dir() else ():
+            path.rename(places.state_dir / path.name)
+        sync_dir(places.state_dir)
+    except OSError as error:
+        raise_for(error, places.state_dir)
+
+
 def _place_checks(places: Places, settings: Settings, say: Say) -> None:
     """Put the site's checks back; one that is there already stays."""
     folder = settings.checks_directory
-    staged = sorted(places.checks.iterdir()) if places.checks.is_dir() else []
-    for path in staged:
-        target = folder / path.name
-        text = read_file(path)
+    # What the service cannot read must not become a check, which all may read.
+    with acting_as(settings.server.user):
+        staged = sorted(places.checks.iterdir()) if places.checks.is_dir() else []
+        texts = [(path.name, read_file(path)) for path in staged]
+    for name, text in texts:
+        target = folder / name
         if target.exists():
             if read_file(target.resolve()) != text:
                 say(f"Kept, though the backup has another one: {target}")
             continue
-        try:
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        except OSError as error:
-            raise_for(error, folder)
+        make_open_dir(folder)
         write_file(target, text, 0o644)
         say(f"Restored: {target}")
 

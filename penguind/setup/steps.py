@@ -13,7 +13,7 @@ from penguind.config import load_settings
 from penguind.console import console_database, make_line
 from penguind.identity.invitations import DEFAULT_TTL, check_operator
 from penguind.identity.server_certificate import is_address
-from penguind.privileges import check_files, drop, service_user
+from penguind.privileges import acting_as, check_files, drop, service_user
 from penguind.setup.checks import check_unclaimed
 from penguind.setup.file import write_settings
 from penguind.setup.keys import (
@@ -23,7 +23,7 @@ from penguind.setup.keys import (
     make_server_certificate,
 )
 from penguind.store.all import open_stores
-from penguindome.durable import make_private_dir, raise_for, read_file
+from penguindome.durable import make_open_dir, make_private_dir, read_file
 from penguindome.errors import InvalidInput
 from penguindome.ids import new_fleet_id
 
@@ -54,7 +54,19 @@ def make_server(path: Path, answers: Answers, clock: Clock, say: Say) -> Setting
     if os.geteuid() == 0:
         service_user(answers.user)
     settings = _settings(path, answers, say)
-    state_dir, fleet, now = settings.server.state_dir, settings.server.fleet_id, clock()
+    # Once the folder is the service's, it may have put links there: root writes nothing into it.
+    if _is_given(settings):
+        with acting_as(settings.server.user):
+            _make_keys(settings, answers, clock(), say)
+    else:
+        _make_keys(settings, answers, clock(), say)
+    if os.geteuid() == 0:
+        _give(settings)
+    return settings
+
+
+def _make_keys(settings: Settings, answers: Answers, now: datetime, say: Say) -> None:
+    state_dir, fleet = settings.server.state_dir, settings.server.fleet_id
     make_authorities(state_dir, fleet, now, say)
     host = settings.server.advertised_host
     if settings.listen.certificate.parent == state_dir / "tls":
@@ -69,9 +81,6 @@ def make_server(path: Path, answers: Answers, clock: Clock, say: Say) -> Setting
             now=now,
             say=say,
         )
-    if os.geteuid() == 0:
-        _give(settings)
-    return settings
 
 
 async def invite_first(
@@ -122,39 +131,33 @@ def _settings(path: Path, answers: Answers, say: Say) -> Settings:
         settings = load_settings(path)
         make_private_dir(settings.server.state_dir)
         return settings
-    _make_way(answers.state_dir)
+    make_open_dir(answers.state_dir.parent)
     make_private_dir(answers.state_dir)
-    _make_way(path)
+    make_open_dir(path.parent)
     root = os.geteuid() == 0
     write_settings(path, answers, new_fleet_id(), 0o640 if root else 0o600)
     say(f"The settings are new: {path}")
     return load_settings(path)
 
 
-def _make_way(path: Path) -> None:
-    """Make the folders above a path so that the service's user gets through, whatever our umask."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(missing):
-        try:
-            folder.mkdir()
-        except OSError as error:
-            raise_for(error, folder)
-        folder.chmod(0o755)
+def _is_given(settings: Settings) -> bool:
+    """Tell whether root looks at a state folder that the service's user has."""
+    facts = settings.server.state_dir.lstat()
+    return os.geteuid() == 0 and facts.st_uid == service_user(settings.server.user).pw_uid
 
 
 def _give(settings: Settings) -> None:
-    """Give state and settings to the service's user, without following links."""
+    """Give state and settings to the service's user; the folder itself last.
+
+    Until then nobody can put a link into it. One that is the service's already is left alone.
+    """
     user = service_user(settings.server.user)
     state_dir = settings.server.state_dir
-    for folder, _, files in os.walk(state_dir):
-        os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)
-        for file in files:
-            os.chown(
-                os.path.join(folder, file),  # noqa: PTH118 -- os.walk's own strings
-                user.pw_uid,
-                user.pw_gid,
-                follow_symlinks=False,
-            )
+    if not _is_given(settings):
+        for _, folders, files, descriptor in os.fwalk(state_dir, topdown=False):
+            for name in (*folders, *files):
+                os.chown(name, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+        os.chown(state_dir, user.pw_uid, user.pw_gid, follow_symlinks=False)
     os.chown(settings.path, 0, user.pw_gid, follow_symlinks=False)
 
 

@@ -89,6 +89,21 @@ def make_private_dir(path: Path) -> None:
         raise_for(error, path)
 
 
+def make_open_dir(path: Path) -> None:
+    """Make a folder that all may enter, and its parents, whatever our umask; leave existing ones.
+
+    Raises:
+        PreconditionFailed: Something else stands there, or it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        try:
+            folder.mkdir()
+            folder.chmod(0o755)
+        except OSError as error:
+            raise_for(error, folder)
+
+
 def check_private(path: Path, *, owner_uid: int, max_mode: int, directory: bool) -> None:
     """Check that nobody else can have touched, or can read, a file or folder.
 
