@@ -81,7 +81,9 @@ def burn_down(fleet):
 
 
 @pytest.fixture
-def fleet():
+def fleet(monkeypatch):
+    # These stories lose the folder of penguind's own database with the server.
+    monkeypatch.delenv("PENGUIND_TEST_URI", raising=False)
     with Fleet() as running:
         yield running
 
