@@ -87,8 +87,8 @@ def audit(
     """Run the checks now; show what that opened and closed, and what stands.
 
     What stands are open issues that people are to be told about: not in their grace, not snoozed,
-    not of a suspended device, not told just now. The server tells them by itself; --update-recent is
-    for those who pass this answer on.
+    not of a suspended device, not told just now. The server tells them by itself; --update-recent
+    is for those who pass this answer on.
     """
     seen = sys.stdout.isatty()
     wide = {name: ignored[name] or (full and name != "suspended") for name in _IGNORED}
