@@ -29,9 +29,14 @@ class Disk:
 
     def fill(self):
         """Leave no byte free."""
-        with pytest.raises(OSError, match="space"), self._filler.open("ab", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        with self._filler.open("ab", buffering=0) as file:
+            with pytest.raises(OSError, match="space"):
+                self._pour(file)
+
+    @staticmethod
+    def _pour(file):
+        while True:
+            file.write(b"x" * 4096)
 
     def free(self):
         """Give the room back."""
