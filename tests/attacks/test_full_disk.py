@@ -29,9 +29,8 @@ class Disk:
 
     def fill(self):
         """Leave no byte free."""
-        with self._filler.open("ab", buffering=0) as file:
-            with pytest.raises(OSError, match="space"):
-                self._pour(file)
+        with self._filler.open("ab", buffering=0) as file, pytest.raises(OSError, match="space"):
+            self._pour(file)
 
     @staticmethod
     def _pour(file):
