@@ -11,7 +11,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_token
-from tests.commands import alerts, operators, parameters, quiet
+from tests.commands import alerts, operators, parameters, quiet, views
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
@@ -271,6 +271,15 @@ def test_a_second_operator_brings_a_key(fleet, alice, passphrase):
     bob.run("--config-dir", folder, "init", *words)
     status = json.loads(bob.run("--config-dir", folder, "server", "status", "-o", "json"))
     assert (status["self"]["name"], status["self"]["roles"]) == ("bob", ["viewer"])
+
+
+def test_lists_are_arranged_and_answers_watched(alice, agent):
+    views.see_all(cli, alice, agent.device_id())
+
+
+def test_profiles_are_kept_and_shells_served(fleet, alice):
+    views.keep_profiles(alice, fleet, both)
+    views.complete(alice)
 
 
 def test_all_that_there_is_was_run():
