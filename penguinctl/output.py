@@ -60,7 +60,8 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
+    """Return text that takes at most so many terminal columns."""
     if width(text) <= limit:
         return text
     kept, used = [], 0
@@ -118,7 +119,7 @@ def _print(lines: Sequence[Sequence[Styled]], widths: Sequence[int]) -> None:
     for line in lines:
         parts: list[str | Styled] = []
         for i, cell in enumerate(line):
-            text = _cut(cell.text, widths[i])
+            text = cut(cell.text, widths[i])
             parts.append(Styled(text, cell.style) if cell.style else text)
             if i < last:
                 parts.append(" " * (widths[i] - width(text) + 2))

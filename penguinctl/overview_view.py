@@ -26,11 +26,11 @@ def show(seen: pb.GetOverviewResponse, now: datetime) -> None:
         [
             ("Devices", f"{seen.devices} active, {seen.connected_devices} connected"),
             ("Without issues", _part(seen.devices_without_issues, seen.devices)),
-            ("Silent", f"{len(seen.silent)} for more than a day"),
+            ("Silent", f"{seen.silent_devices} for more than a day"),
         ]
     )
     _posture(seen.checks)
-    _silent(seen.silent, now)
+    _silent(seen, now)
     _trend(seen.trend, now)
 
 
@@ -46,7 +46,7 @@ def _posture(checks: Sequence[pb.CheckPosture]) -> None:
     broad = min(34, max(output.width(one.name) for one in checks))
     ui.out(Styled(f"{'CHECK':<{broad}}  {'DEVICES':<{_BAR}}   FAIL   PASS  UNKNOWN", "bold"))
     for one in checks:
-        name = one.name if output.width(one.name) <= broad else f"{one.name[: broad - 1]}…"
+        name = output.cut(one.name, broad)
         padding = " " * (broad - output.width(name) + 2)
         numbers = f"  {one.failing:>5}  {one.passing:>5}  {one.unknown:>7}"
         style = styled(one.severity).style if one.failing else ""
@@ -66,7 +66,8 @@ def _bar(one: pb.CheckPosture) -> list[Styled]:
     ]
 
 
-def _silent(silent: Sequence[pb.SilentDevice], now: datetime) -> None:
+def _silent(seen: pb.GetOverviewResponse, now: datetime) -> None:
+    silent = seen.silent
     if not silent:
         return
     ui.out()
@@ -80,8 +81,8 @@ def _silent(silent: Sequence[pb.SilentDevice], now: datetime) -> None:
         for one in silent[:_SILENT_SHOWN]
     ]
     output.table(columns, rows)
-    if len(silent) > _SILENT_SHOWN:
-        ui.out(f"and {len(silent) - _SILENT_SHOWN} more")
+    if seen.silent_devices > _SILENT_SHOWN:
+        ui.out(f"and {seen.silent_devices - _SILENT_SHOWN} more")
 
 
 def _trend(samples: Sequence[pb.HistorySample], now: datetime) -> None:
@@ -151,6 +152,7 @@ def to_json(seen: pb.GetOverviewResponse) -> dict[str, Any]:
             }
             for one in seen.checks
         ],
+        "silent_devices": seen.silent_devices,
         "silent": [
             {
                 "device_id": one.device_id,

@@ -66,6 +66,7 @@ class Glance:
     without_issues: int
     postures: Sequence[Posture]
     silent: Sequence[Silent]
+    silent_devices: int
     trend: Sequence[Sample]
     operating_systems: Mapping[str, int]
     agent_versions: Mapping[str, int]
@@ -103,6 +104,7 @@ class FleetOverview:
         devices = await self._selector.resolve(list(terms))
         ids = [one.device_id for one in devices]
         troubled = await self._issues.devices_with_open()
+        silent = await self._silent(devices, now)
         span = timedelta(days=min(days, MOST_DAYS) or DEFAULT_DAYS)
         return Glance(
             time=now,
@@ -110,7 +112,8 @@ class FleetOverview:
             connected=len(self._presence.connected_ids().intersection(ids)),
             without_issues=len(set(ids) - troubled),
             postures=await self._postures(ids, now),
-            silent=await self._silent(devices, now),
+            silent=silent[:MOST_SILENT],
+            silent_devices=len(silent),
             trend=spread(await self._history.list(now - span), MOST_TREND),
             operating_systems=_counted(one.os_name for one in devices),
             agent_versions=_counted(one.agent_version for one in devices),
@@ -133,7 +136,7 @@ class FleetOverview:
             if now - times.get(one.device_id, one.enrolled_time) > SILENT_AFTER
         ]
         silent.sort(key=lambda one: one.report_time or one.device.enrolled_time)
-        return silent[:MOST_SILENT]
+        return silent
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

@@ -39,16 +39,16 @@ Examples:
 """
 )
 @click.option("--history", is_flag=True, help="How server and fleet were instead.")
-@click.option("--since", default="7d", show_default=True, help="Of the history: 7d, or a date.")
+@click.option("--since", default="", help="Of the history: a span or a date. [default: 7d]")
 @list_options
 @pass_app
 def status(app: App, *, history: bool, since: str, output_format: str) -> None:
     """Show how the server is, and who you are to it; or how it was."""
     if history:
-        _history(app, since, output_format)
+        _history(app, since or "7d", output_format)
         return
-    if view.current().columns or view.current().sort:
-        raise click.UsageError("--columns and --sort go with --history")
+    if since or view.current().columns or view.current().sort:
+        raise click.UsageError("--since, --columns and --sort go with --history")
     state: server_pb2.GetServerStatusResponse = app.call(
         "server.GetServerStatus", wire.server_pb2.GetServerStatusRequest()
     )

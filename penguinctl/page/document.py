@@ -28,7 +28,8 @@ def document(seen: pb.GetOverviewResponse, *, server: str, selectors: str, now: 
         now: The time of this look.
     """
     about = f"Devices: {text(selectors)}. " if selectors else ""
-    made = text(moments.short(seen.time_unix_ms, now))
+    # With the zone: the page is passed on.
+    made = text(moments.local(seen.time_unix_ms, now).partition(" (")[0])
     body = "".join(
         [
             parts.numbers(seen),
@@ -38,7 +39,7 @@ def document(seen: pb.GetOverviewResponse, *, server: str, selectors: str, now: 
             parts.kinds("Operating systems", seen.operating_systems, seen.devices),
             parts.kinds("Agent versions", seen.agent_versions, seen.devices),
             "</div>",
-            parts.silent(seen.silent, now),
+            parts.silent(seen, now),
         ]
     )
     return f"""<!DOCTYPE html>

@@ -28,7 +28,7 @@ def numbers(seen: pb.GetOverviewResponse) -> str:
             count(seen.devices_without_issues),
             percent(seen.devices_without_issues, seen.devices),
         ),
-        ("Silent", count(len(seen.silent)), "for more than a day"),
+        ("Silent", count(seen.silent_devices), "for more than a day"),
     )
     shown = "".join(
         f"<div><dt>{name}</dt><dd>{number}<small>{beside}</small></dd></div>"
@@ -142,20 +142,22 @@ def kinds(name: str, counts: Mapping[str, int], whole: int) -> str:
     )
 
 
-def silent(found: Sequence[pb.SilentDevice], now: datetime) -> str:
+def silent(seen: pb.GetOverviewResponse, now: datetime) -> str:
     """Return who was not heard of for a day, the longest silent first."""
+    found, left = seen.silent, seen.silent_devices - len(seen.silent)
     rows = "".join(
         f'<tr><td>{named(one.hostname)}</td><td class="wide">{text(one.device_id)}</td>'
         f"<td>{text(moments.ago(one.last_report_unix_ms, now))}</td>"
         f"<td>{'suspended' if one.suspended else ''}</td></tr>"
         for one in found
     )
+    more = f'<p class="soft">And {count(left)} more.</p>' if left > 0 else ""
     if not rows:
         return "<section><h2>Silent devices</h2><p>All devices reported within a day.</p></section>"
     return (
         '<section><h2>Silent devices</h2><table><thead><tr><th scope="col">Hostname</th>'
         '<th scope="col" class="wide">Device</th><th scope="col">Last report</th>'
-        f'<th scope="col">Alerts</th></tr></thead><tbody>{rows}</tbody></table></section>'
+        f'<th scope="col">Alerts</th></tr></thead><tbody>{rows}</tbody></table>{more}</section>'
     )
 
 

@@ -36,6 +36,7 @@ def glance_to_message(glance: Glance, fleet_id: str) -> pb.GetOverviewResponse:
         devices_without_issues=glance.without_issues,
         checks=map(_posture, glance.postures),
         silent=map(_silent, glance.silent),
+        silent_devices=glance.silent_devices,
         trend=map(sample_to_message, glance.trend),
         operating_systems=glance.operating_systems,
         agent_versions=glance.agent_versions,

@@ -60,6 +60,7 @@ def large():
         devices=whole,
         connected_devices=263,
         devices_without_issues=201,
+        silent_devices=150,
         trend=samples(),
         checks=[
             pb.CheckPosture(
@@ -85,7 +86,7 @@ def large():
 def single():
     """Return a fleet of one device, which never reported."""
     seen = pb.GetOverviewResponse(
-        time_unix_ms=NOW_MS, fleet_id="f-1", devices=1, devices_without_issues=1,
+        time_unix_ms=NOW_MS, fleet_id="f-1", devices=1, devices_without_issues=1, silent_devices=1,
         checks=[pb.CheckPosture(name="firewall-disabled", summary="s", severity="high", unknown=1)],
         silent=[pb.SilentDevice(device_id="d-1", hostname="only-one")],
     )  # fmt: skip

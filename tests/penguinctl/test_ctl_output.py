@@ -34,7 +34,7 @@ def test_fitted_cuts_only_what_may_shrink(widths, limit):
 
 @given(st.text(), st.integers(1, 20))
 def test_cut_text_is_never_wider_than_its_column(text, limit):
-    assert output.width(output._cut(text, limit)) <= limit
+    assert output.width(output.cut(text, limit)) <= limit
 
 
 def test_table_on_a_terminal_does_not_wrap(simulator, operator):

@@ -47,7 +47,7 @@ def test_the_fleet_fits_eighty_columns(operator):
     (firewall,) = [line for line in lines if line.startswith("firewall-disabled")]
     assert firewall.split()[-3:] == ["31", "326", "7"]
     assert "█" in firewall
-    assert "and 4 more" in text
+    assert "and 140 more" in text
     assert "Open issues" in text
 
 
@@ -96,6 +96,7 @@ def test_history_is_a_list_like_others(operator):
     rows = list(csv.reader(io.StringIO(operator("server", "status", *words).out)))
     assert (rows[0], len(rows)) == (["time", "connected_devices"], 13)
     assert operator("server", "status", "--columns", "time").code == 2
+    assert operator("server", "status", "--since", "2d").code == 2
 
 
 def test_a_young_server_has_no_history(simulator, operator):

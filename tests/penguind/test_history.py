@@ -56,7 +56,7 @@ async def story(uri):
         assert firewall.not_applicable + firewall.unknown == 1
         assert seen.checks[0].failing
         one = await service.GetOverview(pb.GetOverviewRequest(selectors=[web.name]))
-        assert (one.devices, len(one.silent)) == (1, 1)
+        assert (one.devices, len(one.silent), one.silent_devices) == (1, 1, 1)
 
 
 async def look_at_history(server, service):
