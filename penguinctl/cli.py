@@ -121,7 +121,7 @@ def run(arguments: Sequence[str]) -> int:
     if _COMPLETE in os.environ:
         from penguinctl import completion  # noqa: PLC0415 -- only for completion
 
-        completion.register()
+        completion.register(cli)
     try:
         result = cli.main(args=list(arguments), prog_name="penguinctl", standalone_mode=False)
     except click.ClickException as error:

@@ -148,15 +148,19 @@ def _folder(context: click.Context) -> Path:
 def prepare(command: click.Command, path: str) -> None:
     """Let the parameters of a command, and of those below it, offer the fleet's names."""
     for parameter in command.params:
-        name = str(parameter.name)
-        kinds = _KINDS.get(f"{path} {name}") or _KINDS.get(name)
-        if kinds == ("profiles",):
-            parameter.type = ProfileName()
-        elif kinds and isinstance(parameter.type, click.types.StringParamType):
-            parameter.type = Named(kinds)
+        _prepare(parameter, path)
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             prepare(below, f"{path} {name}")
+
+
+def _prepare(parameter: click.Parameter, path: str) -> None:
+    name = str(parameter.name)
+    kinds = _KINDS.get(f"{path} {name}") or _KINDS.get(name)
+    if kinds == ("profiles",):
+        parameter.type = ProfileName()
+    elif kinds and isinstance(parameter.type, click.types.StringParamType):
+        parameter.type = Named(kinds)
 
 
 class _Bash(shell_completion.BashComplete):
@@ -198,15 +202,17 @@ def _type(item: CompletionItem) -> str:
     return "plain" if item.type == "nospace" else item.type
 
 
-def register() -> None:
-    """Make the shells known to click."""
+def register(root: click.Command) -> None:
+    """Make the shells known to click, and names to the program's own options."""
+    for parameter in root.params:
+        _prepare(parameter, "")
     for shell in (_Bash, _Zsh, _Fish):
         shell_completion.add_completion_class(shell)
 
 
 def script(root: click.Command, shell: str) -> str:
     """Return the script that a shell's start file reads."""
-    register()
+    register(root)
     kind = shell_completion.get_completion_class(shell)
     assert kind is not None  # noqa: S101 -- the choice of the option
     return kind(root, {}, PROGRAM, VARIABLE).source()

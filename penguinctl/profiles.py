@@ -52,8 +52,9 @@ def parse_address(text: str) -> Address:
     """
     host, port = text, ""
     if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        good = bool(re.fullmatch(r"[0-9A-Fa-f:.]{2,45}", host)) and (not port or port[0] == ":")
+        host, bracket, port = text[1:].partition("]")
+        good = bool(bracket and re.fullmatch(r"[0-9A-Fa-f:.]{2,45}", host))
+        good = good and (not port or (port[0] == ":" and len(port) > 1))
         port = port[1:]
     else:
         host, colon, port = text.partition(":")

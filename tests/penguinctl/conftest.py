@@ -67,7 +67,7 @@ class Ctl:
 
     def session(self, *arguments, columns=100, lines=24, **changes):
         """Start a command at a terminal, to be talked to."""
-        env = self.environment(TERM="xterm", **changes)
+        env = self.environment(**{"TERM": "xterm"} | changes)
         return Session([ENTRY, *arguments], env, columns=columns, lines=lines)
 
     def terminal(self, *arguments, typed=b"", columns=100, **changes):
