@@ -8,6 +8,7 @@ import pytest
 
 from tests.attacks.test_clones import confirmed, connected, shown
 from tests.harness.process import wait_until
+from tests.stories.test_long_sleep import year_old
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 SETTINGS = """
@@ -85,10 +86,6 @@ def stored(fleet, laptop):
     return {one["name"]: one for one in fleet.shown(laptop)["outputs"]}["number"].get("value")
 
 
-def collect(laptop):
-    laptop.try_run("collect-now")
-
-
 def not_a_clone(fleet, laptop):
     found = shown(fleet, laptop.device_id())
     return found["state"] == "active" and "clone-suspected" not in found["open_issues"]
@@ -117,4 +114,38 @@ def test_check_ins_and_reports_on_a_full_disk(fleet, database, laptop, number):
     laptop.start()
     confirmed(database, device_id, base)
     wait_until(lambda: stored(fleet, laptop) == 3, 30, "it does not recover")
+    assert not_a_clone(fleet, laptop)
+
+
+def test_a_new_trust_document_on_a_full_disk(fleet, laptop):
+    folder = laptop.folder / "state/trust"
+    before, names = kept(laptop), {path.name for path in folder.iterdir()}
+    laptop.disk.fill()
+    fleet.alice.run("trust", "renew")
+    wait_until(lambda: "is not taken" in laptop.log(), 30, "the document was never tried")
+    assert laptop.process.is_running()
+    assert kept(laptop) == before
+    laptop.disk.free()
+    laptop.stop()
+    laptop.start()
+    wait_until(lambda: {path.name for path in folder.iterdir()} > names, 30, "it stays behind")
+    assert not_a_clone(fleet, laptop)
+
+
+def test_a_renewal_on_a_full_disk(fleet, laptop, number):
+    laptop.stop()
+    path = laptop.folder / "state/identity/certificate.pem"
+    expired = year_old(path.read_bytes(), fleet.server.folder / "state")
+    path.write_bytes(expired)
+    before = kept(laptop)
+    laptop.disk.fill()
+    laptop.start()
+    wait_until(lambda: "No connection" in laptop.log(), 60, "it never tried to renew")
+    assert kept(laptop) == before
+    laptop.disk.free()
+    wait_until(lambda: path.read_bytes() != expired, 60, "it does not renew")
+    connected(fleet, laptop.device_id())
+    number.write_text("2")
+    fleet.alice.run("device", "collect", laptop.device_id())
+    wait_until(lambda: stored(fleet, laptop) == 2, 30, "it does not recover")
     assert not_a_clone(fleet, laptop)
