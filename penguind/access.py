@@ -97,7 +97,7 @@ _OURS = {
     "DeviceService/UnblockDevice": _act("device.unblock", "device_id", "reason"),
     "IssueService/ListIssues": _read(),
     "IssueService/GetIssue": _read(),
-    "IssueService/AuditDevices": _act("issue.audit", "selectors"),
+    "IssueService/AuditDevices": _act("issue.audit", "selectors", "update_recent", "mail_users"),
     "IssueService/OpenIssue": _act(
         "issue.open", "device_id", "name", "reason", "severity", made="issue.issue_id"
     ),

@@ -70,8 +70,7 @@ class IssueDesk:
         """
         ids = None
         if terms:
-            found = await self._selector.resolve(list(terms), states=STATES)
-            ids = [one.device_id for one in found]
+            ids = await self._about(terms)
         wanted = [one for one in await self._issues.find_open(ids) if _is_named(one, names)]
         wanted.sort(key=worst_first)
         if include_closed:
@@ -83,6 +82,16 @@ class IssueDesk:
                 f"more than {MAX_LISTED} issues match", remedy="name devices or checks"
             )
         return wanted
+
+    async def _about(self, terms: Sequence[str]) -> list[str]:
+        """Return ids of the devices, and of the parts of the server, that terms name."""
+        parts = await self._issues.open_subjects()
+        ids = [parts[term] for term in terms if term in parts]
+        others = [term for term in terms if term not in parts]
+        if others:
+            found = await self._selector.resolve(others, states=STATES)
+            ids += [one.device_id for one in found]
+        return ids
 
     async def open(
         self,

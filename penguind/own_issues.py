@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penguind.domain.check import SEVERITIES
-from penguind.domain.issue import grace_until, opened_issue
+from penguind.domain.issue import SUBJECT, grace_until, opened_issue
 from penguind.domain.verdict import Judged
 from penguindome.logs import logger
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from penguind.store.issues import IssueStore
 
 log = logger("penguind.own_issues")
-
-#: What begins the id of a subject that is no device.
-SUBJECT = "server:"
 
 
 @dataclass(frozen=True, slots=True)

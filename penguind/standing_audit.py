@@ -70,8 +70,10 @@ class StandingAudit:
             now: The time.
 
         Raises:
-            PreconditionFailed: Users are to be mailed, and mail is switched off.
+            PreconditionFailed: Users are to be mailed, and mail is switched off; nothing is done.
         """
+        if mail_users:
+            self._alerts.check_mail()
         outcome = await self._auditor.audit(device_ids, now)
         found = await self._due.standing(device_ids, now, ignore)
         told = sorted((one for one in found if not one.quiet), key=_by_host)

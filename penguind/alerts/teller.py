@@ -129,6 +129,19 @@ class Alerts:
             everything,
         )
 
+    def check_mail(self) -> None:
+        """Check that users can be mailed.
+
+        Raises:
+            PreconditionFailed: mail is switched off.
+        """
+        if not (self._settings.enabled and self._settings.mails):
+            raise PreconditionFailed(
+                "alerts by mail are switched off",
+                code="no-mail",
+                remedy="set alerts.smtp and alerts.mail_from in the server's settings",
+            )
+
     async def mail_users(self, standing: Sequence[Standing], now: datetime) -> int:
         """Mail the users of devices with these issues now, whatever was told before.
 
@@ -140,18 +153,12 @@ class Alerts:
         Raises:
             PreconditionFailed: mail is switched off.
         """
-        settings = self._settings
-        if not (settings.enabled and settings.mails):
-            raise PreconditionFailed(
-                "alerts by mail are switched off",
-                code="no-mail",
-                remedy="set alerts.smtp and alerts.mail_from in the server's settings",
-            )
+        self.check_mail()
         issues = [one.issue for one in standing]
         emails = await self._emails({one.device_id for one in issues})
         audience = Audience(self._fleet_id, users=True, emails=emails)
         mails = user_mails(issues, audience, now)
-        if settings.dry_run:
+        if self._settings.dry_run:
             self._dry_run.log(mails)
             return 0
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Source = Literal["check", "server", "operator"]
 Event = Literal["opened", "closed", "alerted", "snoozed", "unsnoozed"]
 SERVER = "server"
+#: What begins the id of a subject that is no device, but a part of the server.
+SUBJECT = "server:"
 MAX_TIMELINE = 1000
 
 

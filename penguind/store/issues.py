@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from penguind.domain.issue import SERVER, Issue, TimelineEvent
+from penguind.domain.issue import SERVER, SUBJECT, Issue, TimelineEvent
 from penguind.store.issue_documents import (
     closing,
     document_of,
@@ -170,6 +170,12 @@ class IssueStore:
             query["name"] = name
         found = await self._issues.find(query, _SUMMARY).to_list()
         return [issue_from(one) for one in found]
+
+    async def open_subjects(self) -> dict[str, str]:
+        """Return the ids of what has open issues and is no device, by the name that people see."""
+        query = {"state": "open", "device_id": {"$gte": SUBJECT, "$lt": f"{SUBJECT}\uffff"}}
+        found = await self._issues.find(query, {"hostname": 1, "device_id": 1}).to_list()
+        return {one["hostname"]: one["device_id"] for one in found}
 
     async def find_closed(self, device_ids: Collection[str] | None = None) -> list[Issue]:
         """Return at most 5,000 closed issues, the last closed first, without evidence."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguind.own_issues import SUBJECT
+from penguind.domain.issue import SUBJECT
 from penguind.watch.expiry import Expiring
 from penguindome.trust import RENEW_BEFORE
 

@@ -12,7 +12,7 @@ from penguindome.v1 import device_pb2, issue_pb2
 from penguindome.v1.issue_pb2_grpc import IssueServiceStub
 from tests.harness.database import mongo_uri
 from tests.harness.reporter import Reporter
-from tests.harness.serving import running
+from tests.harness.serving import refusal, running
 
 __all__ = ["mongo_uri"]
 
@@ -107,6 +107,16 @@ async def grace_and_cadence(life):
     assert await life.audit() == (1, {})
 
 
+async def nobody_to_mail(life):
+    """Where mail is switched off, an audit that is to mail does nothing at all."""
+    life.travel(3, "14:03:30")
+    await life.reports(drawer={"open": True, "by": "bob"})
+    before = await life.open()
+    error = await refusal(life.audit(mail_users=True, update_recent=True))
+    assert error.code == "no-mail"
+    assert (await life.open()).alerted_unix_ms == before.alerted_unix_ms
+
+
 async def snoozes(life):
     issue = await life.open()
     await life.snooze(issue.issue_id, days=3)
@@ -178,7 +188,7 @@ def test_a_problem_lives_for_two_weeks(mongo_uri, tmp_path):
             life = Life(
                 server, device, IssueServiceStub(server.channel(alice)), server.devices(alice)
             )
-            for part in (grace_and_cadence, snoozes, suspension, reopening):
+            for part in (grace_and_cadence, nobody_to_mail, snoozes, suspension, reopening):
                 await part(life)
 
     asyncio.run(story())
