@@ -39,9 +39,9 @@ ARGUMENTS = {
     "param unset": ["web-1", "user_email"],
     "profile use": ["default"],
 }
-# The page shows only what these add to another shape, or keys that are data.
 # Said once for all commands.
 COMMON = {"--output", "--columns", "--sort", "--watch"}
+# The page shows only what these add to another shape, or keys that are data.
 PARTIAL = {"issue show", "issue open", "server status"}
 
 
@@ -94,6 +94,19 @@ def overview_of_the_page():
     return seen
 
 
+@pytest.fixture
+def trust_stays(simulator, operator):
+    """Take back what a test published, as other tests share the fleet."""
+    documents, folder = list(simulator.state.trust), operator.profile / "trust"
+    held = {path.name for path in folder.iterdir()}
+    yield
+    simulator.state.trust[:] = documents
+    for path in folder.iterdir():
+        if path.name not in held:
+            path.unlink()
+
+
+@pytest.mark.usefixtures("trust_stays")
 @pytest.mark.parametrize("name", SHAPES)
 def test_shape_of_json(simulator, operator, name):
     samples.fill(simulator.state)
