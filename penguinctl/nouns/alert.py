@@ -88,8 +88,14 @@ def preview(app: App, *, output_format: str) -> None:
     found: list[alert_pb2.Alert] = list(app.call("alert.PreviewAlerts", request).alerts)
     if not found:
         output.nothing(output_format, "Nothing would be sent.")
-    value = {"alerts": [_json(item) | {"text": item.text} for item in found]}
-    output.answer(output_format, value, lambda: _texts(app, found))
+    listing.show(
+        output_format,
+        "alerts",
+        found,
+        lambda item: _json(item) | {"text": item.text},
+        blank=wire.alert_pb2.Alert(),
+        human=lambda items: _texts(app, items),
+    )
 
 
 @alert.command(

@@ -19,6 +19,7 @@ from penguinctl.issues import (
     which_options,
 )
 from penguinctl.output import output_option
+from penguinctl.progress import Progress
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
 
@@ -155,10 +156,12 @@ def suspend(app: App, selectors: tuple[str, ...], reason: str, output_format: st
     """
     found = find_some(app, selectors, _STATES)
     changed: set[str] = set()
-    for start in range(0, len(found), _AT_ONCE):
-        ids = [item.device_id for item in found[start : start + _AT_ONCE]]
-        request = wire.device_pb2.SuspendDevicesRequest(device_ids=ids, reason=reason)
-        changed.update(app.call("device.SuspendDevices", request).device_ids)
+    with Progress("Suspending devices", len(found)) as work:
+        for start in range(0, len(found), _AT_ONCE):
+            ids = [item.device_id for item in found[start : start + _AT_ONCE]]
+            request = wire.device_pb2.SuspendDevicesRequest(device_ids=ids, reason=reason)
+            changed.update(app.call("device.SuspendDevices", request).device_ids)
+            work.step(len(ids))
     _changed(output_format, found, changed, "Suspended", "suspended already")
 
 
@@ -170,10 +173,12 @@ def unsuspend(app: App, selectors: tuple[str, ...], output_format: str) -> None:
     """Have people told about suspended devices again."""
     found = find_some(app, selectors, _STATES)
     changed: set[str] = set()
-    for start in range(0, len(found), _AT_ONCE):
-        ids = [item.device_id for item in found[start : start + _AT_ONCE]]
-        request = wire.device_pb2.UnsuspendDevicesRequest(device_ids=ids)
-        changed.update(app.call("device.UnsuspendDevices", request).device_ids)
+    with Progress("Ending suspensions", len(found)) as work:
+        for start in range(0, len(found), _AT_ONCE):
+            ids = [item.device_id for item in found[start : start + _AT_ONCE]]
+            request = wire.device_pb2.UnsuspendDevicesRequest(device_ids=ids)
+            changed.update(app.call("device.UnsuspendDevices", request).device_ids)
+            work.step(len(ids))
     _changed(output_format, found, changed, "No longer suspended", "not suspended")
 
 
