@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from penguind.domain.issue import worst_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from penguind.alerts.teller import Alerts
@@ -39,12 +39,19 @@ class Found:
 
 
 class StandingAudit:
-    """Audits, and lists what stands."""
+    """Audits, and lists what stands; `look` has the server look for what no check can find."""
 
     def __init__(
-        self, *, auditor: Auditor, due: DueIssues, alerts: Alerts, issues: IssueStore
+        self,
+        *,
+        auditor: Auditor,
+        look: Callable[[datetime], Awaitable[None]],
+        due: DueIssues,
+        alerts: Alerts,
+        issues: IssueStore,
     ) -> None:
         self._auditor = auditor
+        self._look = look
         self._due = due
         self._alerts = alerts
         self._issues = issues
@@ -74,6 +81,7 @@ class StandingAudit:
         """
         if mail_users:
             self._alerts.check_mail()
+        await self._look(now)
         outcome = await self._auditor.audit(device_ids, now)
         found = await self._due.standing(device_ids, now, ignore)
         told = sorted((one for one in found if not one.quiet), key=_by_host)

@@ -65,8 +65,8 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     check_ins = make_check_ins(base, make_clones(base, blocking))
     health, quota = Health(), make_flood_watch(base, judging)
     alerting = make_alerting(base, judging)
-    history = make_history(base, judging)
-    served = main_services(base, judging, check_ins, quota, alerting, history=history)
+    history, watch = make_history(base, judging), make_watch(base, judging)
+    served = main_services(base, judging, check_ins, quota, alerting, history=history, watch=watch)
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
@@ -94,7 +94,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "ports": ports.run,
             "retention": Retention(base.stores.old_things, settings.retention, clock).run,
             "upkeep": base.upkeep.run,
-            "watch": make_watch(base, judging).run,
+            "watch": watch.run,
         },
     )
 

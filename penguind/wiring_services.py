@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from penguind.config import AgentsSettings
     from penguind.history import History
     from penguind.identity.clones import Clones
+    from penguind.watch.worker import Watch
     from penguind.wiring_alerts import Alerting
     from penguind.wiring_base import Base, Judging
 
@@ -127,6 +128,7 @@ def main_services(
     alerting: Alerting,
     *,
     history: History,
+    watch: Watch,
 ) -> list[Served]:
     """Return what callers with a certificate get."""
     agent = AgentService(
@@ -141,7 +143,7 @@ def main_services(
         _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
-        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting)),
+        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting, watch)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
         _served(
@@ -208,7 +210,7 @@ def _device(base: Base, judging: Judging) -> DeviceService:
     )
 
 
-def _issue(base: Base, judging: Judging, alerting: Alerting) -> IssueService:
+def _issue(base: Base, judging: Judging, alerting: Alerting, watch: Watch) -> IssueService:
     issues = base.stores.issues
     desk = IssueDesk(
         issues=issues,
@@ -222,7 +224,11 @@ def _issue(base: Base, judging: Judging, alerting: Alerting) -> IssueService:
         desk=desk,
         snoozing=Snoozing(issues, judging.push),
         audit=StandingAudit(
-            auditor=judging.auditor, due=alerting.due, alerts=alerting.alerts, issues=issues
+            auditor=judging.auditor,
+            look=watch.look,
+            due=alerting.due,
+            alerts=alerting.alerts,
+            issues=issues,
         ),
         due=alerting.due,
         selector=base.selector,

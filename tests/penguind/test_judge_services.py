@@ -43,8 +43,14 @@ def issue_service(bench) -> IssueService:
         suspensions=Suspensions(bench.devices, Overview(bench.database), bench.clock),
         filtered=nothing,
     )
+
     # Whoever is mailed here would need a server.
-    audit = StandingAudit(auditor=bench.auditor, due=due, alerts=None, issues=bench.issues)
+    async def look(now):
+        del now
+
+    audit = StandingAudit(
+        auditor=bench.auditor, look=look, due=due, alerts=None, issues=bench.issues
+    )
     return IssueService(
         desk=bench.desk,
         snoozing=Snoozing(bench.issues, bench.pushed.append),
