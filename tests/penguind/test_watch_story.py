@@ -31,10 +31,9 @@ def test_the_servers_certificate_is_told_before_its_end_until_it_is_renewed(mong
     async def story(server):
         state_dir = server.settings.server.state_dir
         pairs = [(one.certificate, one.key) for one in server.settings.listeners]
-        key_file = anchor_key(state_dir)
-        key = key_file.read_bytes()
+        key = anchor_key(state_dir).read_bytes()
         # Somebody took the anchor's key off the machine, so that the server cannot help itself.
-        key_file.unlink()
+        anchor_key(state_dir).unlink()
         issues = issue_pb2_grpc.IssueServiceStub(server.channel(await server.operator()))
 
         def renew(left):
