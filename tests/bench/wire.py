@@ -84,6 +84,7 @@ def commands(fleet: Fleet, listed: int) -> None:
     bare: list[float] = []
     helps: list[float] = []
     lists: list[float] = []
+    overviews: list[float] = []
     for _ in range(9):
         bare.append(timed([sys.executable, "-c", "pass"]))
         helps.append(timed([str(BIN / "penguinctl"), "--help"]))
@@ -91,7 +92,16 @@ def commands(fleet: Fleet, listed: int) -> None:
         text = fleet.alice.run("device", "list")
         lists.append(time.perf_counter() - started)
         assert text.count("host-") >= listed
-    for name, times in (("bare python", bare), ("--help", helps), (f"list of {listed}", lists)):
+        started = time.perf_counter()
+        fleet.alice.run("overview")
+        overviews.append(time.perf_counter() - started)
+    figures = {
+        "bare python": bare,
+        "--help": helps,
+        f"list of {listed}": lists,
+        f"overview of {listed}": overviews,
+    }
+    for name, times in figures.items():
         print(
             f"{name}: min {min(times) * 1000:.0f}, median {median(times) * 1000:.0f} ms, "
             f"{median(times) / median(bare):.1f} x a bare interpreter"
