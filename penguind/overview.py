@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penguind.domain.check import SEVERITIES
-from penguind.domain.history import spread
 from penguind.domain.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class FleetOverview:
             postures=await self._postures(ids, now),
             silent=silent[:MOST_SILENT],
             silent_devices=len(silent),
-            trend=spread(await self._history.list(now - span), MOST_TREND),
+            trend=await self._history.list(now - span, MOST_TREND),
             operating_systems=_counted(one.os_name for one in devices),
             agent_versions=_counted(one.agent_version for one in devices),
         )

@@ -24,7 +24,7 @@ from penguindome.display import printable
 from penguindome.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from penguindome.v1 import device_pb2, issue_pb2
 
@@ -155,13 +155,12 @@ def suspend(app: App, selectors: tuple[str, ...], reason: str, output_format: st
     Their issues open and close as ever.
     """
     found = find_some(app, selectors, _STATES)
-    changed: set[str] = set()
-    with Progress("Suspending devices", len(found)) as work:
-        for start in range(0, len(found), _AT_ONCE):
-            ids = [item.device_id for item in found[start : start + _AT_ONCE]]
-            request = wire.device_pb2.SuspendDevicesRequest(device_ids=ids, reason=reason)
-            changed.update(app.call("device.SuspendDevices", request).device_ids)
-            work.step(len(ids))
+
+    def act(ids: Sequence[str]) -> Sequence[str]:
+        request = wire.device_pb2.SuspendDevicesRequest(device_ids=ids, reason=reason)
+        return list(app.call("device.SuspendDevices", request).device_ids)
+
+    changed = _in_batches("Suspending devices", found, act)
     _changed(output_format, found, changed, "Suspended", "suspended already")
 
 
@@ -172,14 +171,28 @@ def suspend(app: App, selectors: tuple[str, ...], reason: str, output_format: st
 def unsuspend(app: App, selectors: tuple[str, ...], output_format: str) -> None:
     """Have people told about suspended devices again."""
     found = find_some(app, selectors, _STATES)
+
+    def act(ids: Sequence[str]) -> Sequence[str]:
+        request = wire.device_pb2.UnsuspendDevicesRequest(device_ids=ids)
+        return list(app.call("device.UnsuspendDevices", request).device_ids)
+
+    changed = _in_batches("Ending suspensions", found, act)
+    _changed(output_format, found, changed, "No longer suspended", "not suspended")
+
+
+def _in_batches(
+    label: str,
+    found: Sequence[device_pb2.Device],
+    act: Callable[[Sequence[str]], Sequence[str]],
+) -> set[str]:
+    """Act on as many devices at a time as the server takes; return ids of those it changed."""
     changed: set[str] = set()
-    with Progress("Ending suspensions", len(found)) as work:
+    with Progress(label, len(found)) as work:
         for start in range(0, len(found), _AT_ONCE):
             ids = [item.device_id for item in found[start : start + _AT_ONCE]]
-            request = wire.device_pb2.UnsuspendDevicesRequest(device_ids=ids)
-            changed.update(app.call("device.UnsuspendDevices", request).device_ids)
+            changed.update(act(ids))
             work.step(len(ids))
-    _changed(output_format, found, changed, "No longer suspended", "not suspended")
+    return changed
 
 
 def _changed(
