@@ -69,7 +69,7 @@ class History:
             connected_devices=self._presence.count(),
             devices=await self._devices.count_by_state(),
             open_issues=await self._overview.open_issues_by_severity(),
-            open_by_name=await self._store.open_by_name(),
+            open_by_name=await self._overview.open_issues_by_name(),
             reporting_devices=await self._store.count_reporting(now - DAY),
             reports_stored=counted - self._counted,
         )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from penguind.problems import Problems
     from penguind.store.backup_notes import BackupNotes
     from penguind.store.devices import DeviceStore
-    from penguind.store.history import HistoryStore
     from penguind.store.outbox import OutboxStore
     from penguind.store.overview import Overview
     from penguind.tls import CertificateSource
@@ -35,7 +34,6 @@ class MetricsFacts:
     started_time: datetime
     devices: DeviceStore
     overview: Overview
-    history: HistoryStore
     outbox: OutboxStore
     backups: BackupNotes
     ledger: Ledger
@@ -77,7 +75,7 @@ class MetricsFacts:
 
     async def _counted(self) -> dict[str, Mapping[str, float]]:
         by_name: Counter[str] = Counter()
-        for name, number in (await self.history.open_by_name()).items():
+        for name, number in (await self.overview.open_issues_by_name()).items():
             by_name[name if self.checks.current.get(name) else OTHER] += number
         return {
             "devices": await self.devices.count_by_state(),

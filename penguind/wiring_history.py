@@ -51,7 +51,6 @@ def make_metrics(base: Base, judging: Judging) -> Metrics:
         started_time=base.clock(),
         devices=stores.devices,
         overview=Overview(base.database),
-        history=stores.history,
         outbox=stores.outbox,
         backups=BackupNotes(base.database),
         ledger=base.ledger,

@@ -26,7 +26,6 @@ class HistoryStore:
 
     def __init__(self, database: Database) -> None:
         self._history = database.db["history"]
-        self._issues = database.db["issues"]
         self._states = database.db["states"]
 
     async def prepare(self) -> None:
@@ -48,16 +47,6 @@ class HistoryStore:
         """Return samples from a time on, oldest first; of very many, the newest."""
         cursor = self._history.find({"time": {"$gte": time}}).sort("time", -1).limit(_MOST)
         return [_sample(found) async for found in cursor][::-1]
-
-    async def open_by_name(self) -> dict[str, int]:
-        """Return the number of open issues by name."""
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"state": "open"}},
-            {"$group": {"_id": "$name", "n": {"$sum": 1}}},
-            {"$sort": {"_id": 1}},
-        ]
-        cursor = await self._issues.aggregate(pipeline)
-        return {found["_id"]: found["n"] async for found in cursor}
 
     async def count_reporting(self, since: datetime) -> int:
         """Return how many active devices have handed in a report since a time."""

@@ -32,9 +32,17 @@ class Overview:
 
     async def open_issues_by_severity(self) -> dict[str, int]:
         """Return the number of open issues by severity."""
+        return await self._open_issues_by("severity")
+
+    async def open_issues_by_name(self) -> dict[str, int]:
+        """Return the number of open issues by name."""
+        return await self._open_issues_by("name")
+
+    async def _open_issues_by(self, field: str) -> dict[str, int]:
         pipeline: list[dict[str, Any]] = [
             {"$match": {"state": "open"}},
-            {"$group": {"_id": "$severity", "n": {"$sum": 1}}},
+            {"$group": {"_id": f"${field}", "n": {"$sum": 1}}},
+            {"$sort": {"_id": 1}},
         ]
         cursor = await self._issues.aggregate(pipeline)
         return {found["_id"]: found["n"] async for found in cursor}
