@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -122,3 +123,16 @@ async def judging(uri: str, directory: Path | None = None) -> AsyncIterator[Judg
         await bench.devices.prepare()
         await bench.issues.prepare()
         yield bench
+
+
+def story_runner(uri, make):
+    """Return what runs a story with what `make` builds around fresh judges."""
+
+    def run_story(story):
+        async def main():
+            async with judging(uri) as judges, asyncio.timeout(30):
+                await story(make(judges))
+
+        asyncio.run(main())
+
+    return run_story

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import pytest
 
 from penguind.own_issues import Finding, OwnIssues
-from tests.harness.judging import judging
+from tests.harness.judging import story_runner
 
 NAME = "agent-flooding"
 SUBJECT = "server:certificate/main"
@@ -38,19 +35,7 @@ class Bench:
 
 @pytest.fixture
 def run(mongo_uri):
-    @asynccontextmanager
-    async def bench():
-        async with judging(mongo_uri) as judges, asyncio.timeout(30):
-            yield Bench(judges)
-
-    def run_story(story):
-        async def main():
-            async with bench() as made:
-                await story(made)
-
-        asyncio.run(main())
-
-    return run_story
+    return story_runner(mongo_uri, Bench)
 
 
 def test_issues_open_for_what_is_found_and_close_for_the_rest(run):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -13,7 +11,7 @@ from penguind.own_issues import OwnIssues
 from penguind.store.watching import WatchQueries
 from penguind.watch.expiry import Expiring
 from penguind.watch.worker import Watch
-from tests.harness.judging import judging
+from tests.harness.judging import story_runner
 
 SETTINGS = SimpleNamespace(clock_tolerance=timedelta(minutes=2), minimum_version="1.3")
 
@@ -53,19 +51,7 @@ class Bench:
 
 @pytest.fixture
 def run(mongo_uri):
-    @asynccontextmanager
-    async def bench():
-        async with judging(mongo_uri) as judges, asyncio.timeout(30):
-            yield Bench(judges)
-
-    def run_story(story):
-        async def main():
-            async with bench() as made:
-                await story(made)
-
-        asyncio.run(main())
-
-    return run_story
+    return story_runner(mongo_uri, Bench)
 
 
 def test_issues_open_and_close_with_what_is_seen(run):
