@@ -70,6 +70,8 @@ _OURS = {
     "AgentService/SubmitReport": _DEVICE,
     "AgentService/ListVerdicts": _DEVICE,
     "AgentService/ConfirmCheckIn": _DEVICE,
+    "AgentService/SubmitOrderUpdates": _DEVICE,
+    "AgentService/FetchBlob": _DEVICE,
     "AlertService/ListAlerts": _read(),
     "AlertService/PreviewAlerts": _read(),
     "AlertService/TestAlert": _act("alert.test", "channel", "recipient", roles=_ADMINS),
@@ -119,9 +121,24 @@ _OURS = {
     "OperatorService/SetRoleRanges": _act(
         "operator.ranges", "role", "ranges", "lock_out_self", roles=_ADMINS
     ),
+    "OrderService/SubmitOrder": _act(
+        "order.submit", "", "envelope.kind", "envelope.payload", made="order.order_id"
+    ),
+    "OrderService/ApproveOrder": _act("order.approve", "order_id", "payload_sha256"),
+    "OrderService/WithdrawOrder": _act("order.withdraw", "order_id", "reason"),
+    "OrderService/ListOrders": _read(),
+    "OrderService/GetOrder": _read(),
+    "OrderService/WatchOrder": _read(),
+    "OrderService/ReadOutput": _read(),
     "ParameterService/ListParameters": _read(),
     "ParameterService/SetParameter": _act("param.set", "device_id", "name", "values"),
     "ParameterService/UnsetParameter": _act("param.unset", "device_id", "name"),
+    "ReleaseService/FindMissingBlobs": _read(_ACTORS),
+    "ReleaseService/UploadBlob": _read(_ACTORS),
+    "ReleaseService/DownloadBlob": _read(),
+    "ReleaseService/ListReleases": _read(),
+    "ReleaseService/GetRelease": _read(),
+    "ReleaseService/ChangeRollout": _act("release.rollout", "number", "action", "reason"),
     "ServerService/GetServerStatus": _read(),
     "ServerService/GetSelf": _read(_ANY_OPERATOR),
     "ServerService/ListHistory": _read(),

@@ -53,8 +53,12 @@ from penguindome.v1 import (
     ledger_pb2_grpc,
     operator_pb2,
     operator_pb2_grpc,
+    order_pb2,
+    order_pb2_grpc,
     parameter_pb2,
     parameter_pb2_grpc,
+    release_pb2,
+    release_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     token_pb2,
@@ -64,6 +68,8 @@ from penguindome.v1 import (
     trust_pb2,
     trust_pb2_grpc,
 )
+from penguindome.v1.order_pb2_grpc import OrderServiceServicer
+from penguindome.v1.release_pb2_grpc import ReleaseServiceServicer
 
 if TYPE_CHECKING:
     from typing import Any
@@ -146,9 +152,11 @@ def main_services(
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting, watch)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
+        _served(order_pb2, order_pb2_grpc, "Order", OrderServiceServicer()),
         _served(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
+        _served(release_pb2, release_pb2_grpc, "Release", ReleaseServiceServicer()),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),

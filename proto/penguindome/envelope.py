@@ -33,6 +33,7 @@ __all__ = [
     "make_payload",
     "open_envelope",
     "read_payload",
+    "read_signed",
     "signed_bytes",
     "signers",
 ]
@@ -82,15 +83,24 @@ def signers(envelope: Envelope, trust: TrustDocument, role: str) -> frozenset[st
     return frozenset(found & wanted)
 
 
-def check_signed(envelope: Envelope, trust: TrustDocument, role: str) -> frozenset[str]:
+def check_signed(
+    envelope: Envelope, trust: TrustDocument, role: str, threshold: int | None = None
+) -> frozenset[str]:
     """Check sizes, signatures and threshold (steps 1 to 3); return who signed.
+
+    Args:
+        envelope: As received.
+        trust: The newest trust document.
+        role: Whose signatures count.
+        threshold: How many it takes; None means what the document says of the role.
 
     Raises:
         Forbidden: `bad-envelope` or `not-signed`.
     """
     check_sizes(envelope)
-    threshold = trust.roles[role].threshold if role in trust.roles else 0
-    if threshold < 1:
+    held = trust.roles[role].threshold if role in trust.roles else 0
+    threshold = held if threshold is None else threshold
+    if min(held, threshold) < 1:
         _refuse("not-signed", f"nobody has the role {role}")
     found = signers(envelope, trust, role)
     if len(found) < threshold:
@@ -143,6 +153,18 @@ def open_envelope(
             wrong-kind, wrong-device, trust-expired, not-yet-valid, expired or voided.
     """
     check_signed(envelope, trust, role)
+    return read_signed(envelope, trust=trust, fleet=fleet, device_id=device_id, now=now)
+
+
+def read_signed(
+    envelope: Envelope,
+    *,
+    trust: TrustDocument,
+    fleet: str,
+    device_id: str | None,
+    now: datetime,
+) -> Payload:
+    """Do the rest of `open_envelope` (steps 4 and 5), once `check_signed` said who signed."""
     try:
         payload = read_payload(envelope.payload)
     except InvalidInput as error:

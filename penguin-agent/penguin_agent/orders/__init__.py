@@ -1,0 +1,1 @@
+"""Orders on the device: judged, remembered, acted on at most once, answered with receipts."""
