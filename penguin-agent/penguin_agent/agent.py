@@ -13,9 +13,8 @@ from logbook import Logger
 
 from penguin_agent.addresses import Addresses
 from penguin_agent.backoff import Backoff
-from penguin_agent.clock import DeviceClock, boottime
-from penguin_agent.collect.collector import Collector, CollectSettings
-from penguin_agent.collect.limits import RunLimits
+from penguin_agent.clock import DeviceClock
+from penguin_agent.collect.making import make_collector
 from penguin_agent.collect.schedule import Schedule
 from penguin_agent.collecting import Collecting
 from penguin_agent.connection import (
@@ -61,16 +60,27 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Base:
     """What there is before the device is enrolled."""
 
-    def __init__(self, settings: Settings, *, wall: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        wall: Callable[[], datetime],
+        hostname: Callable[[], str] = socket.gethostname,
+    ) -> None:
         state_dir = settings.paths.state_dir
         self.settings = settings
         self.version = agent_version()
+        self._own_hostname = hostname
         self.clock = DeviceClock(wall)
         self.identities = Identities(state_dir / "identity", settings.paths.settings)
         self.trust = TrustStore(state_dir / "trust")
         self.addresses = Addresses(self.trust)
         self.verdicts = VerdictFile(state_dir / "verdicts.json")
         self.dead_letters = DeadLetters(state_dir / "dead-letters")
+
+    def hostname(self) -> str:
+        """Return what this device calls itself now, printable."""
+        return clean_hostname(self._own_hostname())
 
     def enrollment_words(self) -> dict[str, Any]:
         """Return who this device is, as far as is known."""
@@ -250,37 +260,12 @@ class Agent:
         return Hello(
             boot_id=self.boot_id,
             agent_version=self.base.version,
-            hostname=clean_hostname(socket.gethostname()),
+            hostname=self.base.hostname(),
             trust_version=document.version if document else 0,
             device_time=self.base.clock.now(),
             spool_depth=self.spool.depth,
             ratchet=self._ratchet.read(),
         )
-
-
-def make_collector(
-    settings: Settings,
-    now: Callable[[], datetime],
-    *,
-    work_dir: Path | None = None,
-    var_dir: Path | None = None,
-) -> Collector:
-    """Return a collector for these settings."""
-    paths, run = settings.paths, settings.run
-    return Collector(
-        CollectSettings(
-            shipped=paths.plugins,
-            local=paths.local_plugins,
-            var_dir=var_dir or paths.state_dir / "plugins-var",
-            work_dir=work_dir or paths.state_dir / "plugins-work",
-            settings=paths.settings,
-            parallel=run.parallel,
-            deadline=run.deadline,
-            limits=RunLimits(stdout_bytes=run.output_limit_bytes),
-        ),
-        clock=now,
-        monotonic=boottime,
-    )
 
 
 def boot_id() -> str:
