@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penguin_agent import cli_print
-from penguin_agent.collect.making import make_collector
 from penguin_agent.builtin import NAME, agent_output
+from penguin_agent.collect.making import make_collector
 from penguin_agent.version import agent_version
 from penguindome.errors import NotFound
 from penguindome.times import utc_now
