@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import DuplicateKeyError
 
-from penguind.domain.rollout import Plan, Ring, Rollout
+from penguind.domain.rollout import Rollout
+from penguind.domain.rollout_plan import Plan, Ring
 from penguind.store.translation import translated
 
 if TYPE_CHECKING:

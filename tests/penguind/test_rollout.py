@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguind.domain.rollout import (
-    Counts,
-    Plan,
-    Ring,
-    Rollout,
-    changed,
-    checked_plan,
-    ring_of,
-    share,
-)
+from penguind.domain.rollout import Counts, Rollout, changed
+from penguind.domain.rollout_plan import Plan, Ring, checked_plan, ring_of, share
 from penguindome.errors import InvalidInput, PreconditionFailed
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
