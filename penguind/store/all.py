@@ -14,6 +14,9 @@ from penguind.store.issues import IssueStore
 from penguind.store.ledger import LedgerStore
 from penguind.store.meta import MetaStore
 from penguind.store.operators import OperatorStore
+from penguind.store.order_output import OrderOutputStore
+from penguind.store.order_targets import OrderTargetStore
+from penguind.store.orders import OrderStore
 from penguind.store.outbox import OutboxStore
 from penguind.store.parameters import ParameterStore
 from penguind.store.ratchets import RatchetStore
@@ -41,6 +44,9 @@ class Stores:
     meta: MetaStore
     old_things: OldThings
     operators: OperatorStore
+    order_output: OrderOutputStore
+    order_targets: OrderTargetStore
+    orders: OrderStore
     outbox: OutboxStore
     parameters: ParameterStore
     ratchets: RatchetStore
@@ -100,6 +106,9 @@ def _stores(database: Database) -> Stores:
         ledger=LedgerStore(database),
         meta=MetaStore(database),
         operators=OperatorStore(database),
+        order_output=OrderOutputStore(database),
+        order_targets=OrderTargetStore(database),
+        orders=OrderStore(database),
         outbox=OutboxStore(database),
         old_things=OldThings(database),
         parameters=ParameterStore(database),

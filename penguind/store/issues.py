@@ -8,6 +8,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from penguind.domain.issue import SERVER, SUBJECT, Issue, TimelineEvent
+from penguind.store.duplicates import refused_inserts
 from penguind.store.issue_documents import (
     closing,
     document_of,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, str]
 
-_DUPLICATE_KEY = 11000
 _LIST_LIMIT = 5000
 # Small enough for a list of thousands: what only one issue's own page shows stays away.
 _SUMMARY = {"timeline": 0, "evidence": 0}
@@ -74,7 +74,7 @@ class IssueStore:
                 [InsertOne(document_of(one)) for one in issues], ordered=False
             )
         except BulkWriteError as error:
-            refused = _duplicates(error)
+            refused = refused_inserts(error)
         return [one for number, one in enumerate(issues) if number not in refused]
 
     async def close(self, issues: Sequence[Issue]) -> list[Issue]:
@@ -226,15 +226,6 @@ class IssueStore:
         """Remove all issues of a device; returns how many there were."""
         result = await self._issues.delete_many({"device_id": device_id})
         return result.deleted_count
-
-
-def _duplicates(error: BulkWriteError) -> set[int]:
-    """Return the numbers of inserts that an open issue refused; raise for any other failure."""
-    failures = error.details.get("writeErrors", []) if error.details else []
-    others = [one for one in failures if one.get("code") != _DUPLICATE_KEY]
-    if others or not failures or (error.details or {}).get("writeConcernErrors"):
-        raise error
-    return {one["index"] for one in failures}
 
 
 def _is_ours(closed: Issue, stored: Issue | None) -> bool:
