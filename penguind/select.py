@@ -49,6 +49,22 @@ class DeviceSelector:
             failing = await self._issues.devices_with_all(selector.failing)
         return [one for one in devices if _picks(selector, one, failing)]
 
+    async def picked(
+        self, devices: Sequence[Device], choices: Sequence[Sequence[str]]
+    ) -> list[list[bool]]:
+        """Tell for each device whether each of several lists of terms picks it.
+
+        Names that are nobody's pick nobody.
+
+        Raises:
+            InvalidInput: A term cannot be read.
+        """
+        selectors = [parse_selector(terms) for terms in choices]
+        checks = [one.failing for one in selectors]
+        failing = [await self._issues.devices_with_all(one) if one else None for one in checks]
+        pairs = list(zip(selectors, failing, strict=True))
+        return [[_picks(one, device, among) for one, among in pairs] for device in devices]
+
     async def resolve_ids(self, terms: Sequence[str]) -> list[str] | None:
         """Return ids of active devices that the terms pick; None where no terms mean all."""
         if not terms:

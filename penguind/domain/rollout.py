@@ -85,7 +85,7 @@ class Rollout:
         plan: How it goes.
         reason: Why it was halted or withdrawn.
         open_rings: How many of the plan's steps are open; 0 while it waits for signatures.
-        opened_time: When the newest ring was opened.
+        opened_times: When each open ring was opened, in the plan's order.
         good_since: Since when the newest open ring is good.
         excused: Devices whose failure an operator has seen.
     """
@@ -99,7 +99,7 @@ class Rollout:
     plan: Plan = field(default_factory=Plan)
     reason: str = ""
     open_rings: int = 0
-    opened_time: datetime | None = None
+    opened_times: tuple[datetime, ...] = ()
     good_since: datetime | None = None
     excused: tuple[str, ...] = ()
 
@@ -108,13 +108,19 @@ class Rollout:
         """Tell whether every device may get it."""
         return self.open_rings >= len(self.plan.names)
 
+    def soaked(self, now: datetime) -> bool:
+        """Tell whether the next ring opens by itself now, as far as was seen."""
+        since = self.good_since
+        opens = self.state == "rolling" and self.plan.automatic and not self.all_open
+        return opens and since is not None and now - since >= self.plan.soak
+
     def offered(self, now: datetime) -> bool:
         """Tell whether devices get it."""
         return self.state in OFFERED and now < self.expires_time
 
     def published(self, now: datetime) -> Rollout:
         """Return it with its first ring open, once enough operators signed."""
-        return replace(self, state="rolling", open_rings=1, opened_time=now, good_since=None)
+        return replace(self, state="rolling", open_rings=1, opened_times=(now,))
 
     def superseded(self, number: int) -> Rollout:
         """Return it with a newer release in its place."""
@@ -130,7 +136,12 @@ class Rollout:
             raise self._refused("no ring opens", "resume it first, if it is halted")
         if self.all_open:
             raise self._refused("every ring is open already")
-        return replace(self, open_rings=self.open_rings + 1, opened_time=now, good_since=None)
+        return replace(
+            self,
+            open_rings=self.open_rings + 1,
+            opened_times=(*self.opened_times, now),
+            good_since=None,
+        )
 
     def halted(self, reason: str) -> Rollout:
         """Return it given to nobody for the time being.
@@ -180,10 +191,7 @@ class Rollout:
         newest = rings[self.open_rings - 1]
         since = (self.good_since or now) if newest.good(healthy) else None
         kept = replace(self, good_since=since)
-        due = since is not None and now - since >= self.plan.soak
-        if due and self.plan.automatic and self.state == "rolling" and not self.all_open:
-            return kept.advanced(now)
-        return kept
+        return kept.advanced(now) if kept.soaked(now) else kept
 
     def _refused(self, reason: str, remedy: str = "") -> PreconditionFailed:
         return PreconditionFailed(

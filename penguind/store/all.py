@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, cast
 
+from penguind.store.blobs import BlobStore
 from penguind.store.devices import DeviceStore
 from penguind.store.dump import is_marked
 from penguind.store.expected_indexes import Listener, missing_of
@@ -22,10 +23,12 @@ from penguind.store.parameters import ParameterStore
 from penguind.store.ratchets import RatchetStore
 from penguind.store.retention import OldThings
 from penguind.store.role_ranges import RoleRangeStore
+from penguind.store.rollouts import RolloutStore
 from penguind.store.states import StateStore
 from penguind.store.tokens import TokenStore
 from penguind.store.trail import TrailStore
 from penguind.store.trust import TrustStore
+from penguind.store.trust_proposals import TrustProposalStore
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 class Stores:
     """One object for each collection."""
 
+    blobs: BlobStore
     devices: DeviceStore
     history: HistoryStore
     invitations: InvitationStore
@@ -51,10 +55,12 @@ class Stores:
     parameters: ParameterStore
     ratchets: RatchetStore
     role_ranges: RoleRangeStore
+    rollouts: RolloutStore
     states: StateStore
     tokens: TokenStore
     trail: TrailStore
     trust: TrustStore
+    trust_proposals: TrustProposalStore
 
 
 async def open_stores(database: Database, fleet_id: str) -> Stores:
@@ -99,6 +105,7 @@ async def _prepare(stores: Stores) -> None:
 
 def _stores(database: Database) -> Stores:
     return Stores(
+        blobs=BlobStore(database),
         devices=DeviceStore(database),
         history=HistoryStore(database),
         invitations=InvitationStore(database),
@@ -114,8 +121,10 @@ def _stores(database: Database) -> Stores:
         parameters=ParameterStore(database),
         ratchets=RatchetStore(database),
         role_ranges=RoleRangeStore(database),
+        rollouts=RolloutStore(database),
         states=StateStore(database),
         tokens=TokenStore(database),
         trail=TrailStore(database),
         trust=TrustStore(database),
+        trust_proposals=TrustProposalStore(database),
     )

@@ -77,6 +77,7 @@ def _document(rollout: Rollout) -> dict[str, Any]:
     document = asdict(rollout)
     document["_id"] = document.pop("number")
     document["excused"] = list(rollout.excused)
+    document["opened_times"] = list(rollout.opened_times)
     plan = document["plan"]
     plan["soak_seconds"] = plan.pop("soak") // _SECOND
     plan["rings"] = [{**one, "selectors": list(one["selectors"])} for one in plan["rings"]]
@@ -96,4 +97,5 @@ def _rollout(found: Mapping[str, Any]) -> Rollout:
         soak=plan["soak_seconds"] * _SECOND,
     )
     values["excused"] = tuple(found["excused"])
+    values["opened_times"] = tuple(found["opened_times"])
     return Rollout(number=found["_id"], **values)

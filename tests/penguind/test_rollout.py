@@ -75,7 +75,7 @@ def test_the_next_ring_opens_once_the_newest_was_good_for_the_soak_without_a_bre
     assert found.open_rings == 1
     found = found.judged(rings(well), NOW + timedelta(minutes=115))
     assert (found.open_rings, found.good_since) == (2, None)
-    assert found.opened_time == NOW + timedelta(minutes=115)
+    assert found.opened_times == (NOW, NOW + timedelta(minutes=115))
 
 
 def test_a_plan_that_is_not_automatic_waits_for_an_operator():

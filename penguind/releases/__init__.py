@@ -1,0 +1,1 @@
+"""Releases on their way to the fleet, and the contents that they are made of."""

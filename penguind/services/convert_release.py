@@ -1,0 +1,78 @@
+"""Releases between the wire and the domain."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from penguind.domain.rollout_plan import Plan, Ring
+from penguindome.errors import InvalidInput
+from penguindome.v1 import order_pb2, release_pb2
+
+if TYPE_CHECKING:
+    from penguind.domain.rollout import Counts, Rollout
+    from penguind.releases.rings import Standing
+
+_SECOND = timedelta(seconds=1)
+_LONGEST_SOAK = timedelta(days=365)
+
+
+def plan_from(message: order_pb2.RolloutPlan) -> Plan:
+    """Return the plan of a message; whether it can be followed is not asked here.
+
+    Raises:
+        InvalidInput: a ring is to stay good for more than a year.
+    """
+    if message.soak_seconds * _SECOND > _LONGEST_SOAK:
+        raise InvalidInput("a ring soaks for a year at most", code="bad-plan", subject="soak")
+    return Plan(
+        rings=tuple(Ring(one.name, one.percent, tuple(one.selectors)) for one in message.rings),
+        healthy_percent=message.healthy_percent,
+        automatic=message.automatic,
+        soak=message.soak_seconds * _SECOND,
+    )
+
+
+def release_message(
+    rollout: Rollout, standing: Standing | None, order: order_pb2.Order | None
+) -> release_pb2.Release:
+    """Return a release as operators see it."""
+    names = rollout.plan.names
+    rings = standing.rings if standing else ()
+    return release_pb2.Release(
+        number=rollout.number,
+        label=rollout.label,
+        order=order,
+        state=rollout.state,
+        reason=rollout.reason,
+        plan=_plan(rollout.plan),
+        open_rings=rollout.open_rings,
+        rings=[
+            _ring(name, counts, is_open=index < rollout.open_rings)
+            for index, (name, counts) in enumerate(zip(names, rings, strict=False))
+        ],
+    )
+
+
+def _plan(plan: Plan) -> order_pb2.RolloutPlan:
+    return order_pb2.RolloutPlan(
+        rings=[
+            order_pb2.RolloutRing(name=one.name, percent=one.percent, selectors=one.selectors)
+            for one in plan.rings
+        ],
+        healthy_percent=plan.healthy_percent,
+        automatic=plan.automatic,
+        soak_seconds=plan.soak // _SECOND,
+    )
+
+
+def _ring(name: str, counts: Counts, *, is_open: bool) -> release_pb2.RingProgress:
+    return release_pb2.RingProgress(
+        name=name,
+        open=is_open,
+        devices=counts.devices,
+        healthy=counts.healthy,
+        failed=counts.failed,
+        under_way=counts.under_way,
+        refused=counts.refused,
+    )
