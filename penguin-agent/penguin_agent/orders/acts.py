@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from penguindome.envelope import Envelope
     from penguindome.orders.opening import Body
 
 
@@ -25,6 +26,7 @@ class Order:
         reason: Why, in the operator's words.
         issued_time: When it was written.
         expires_time: After which nothing new may begin.
+        envelope: What was received and verified, for whoever keeps or names it.
     """
 
     order_id: str
@@ -35,6 +37,7 @@ class Order:
     reason: str
     issued_time: datetime
     expires_time: datetime
+    envelope: Envelope
 
 
 @dataclass(frozen=True, slots=True)
