@@ -162,6 +162,12 @@ _OURS = {
     "TrustService/PublishTrust": _act(
         "trust.publish", "document.version", "document.envelope.payload"
     ),
+    "TrustService/ProposeTrust": _act(
+        "trust.propose", "document.version", "document.envelope.payload"
+    ),
+    "TrustService/SignProposal": _act("trust.sign", "version", "payload_sha256"),
+    "TrustService/GetProposal": _read(_ANY_OPERATOR),
+    "TrustService/WithdrawProposal": _act("trust.withdraw", "version", "payload_sha256", "reason"),
 }
 
 ACCESS: Mapping[str, Row] = {

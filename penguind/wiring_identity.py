@@ -1,4 +1,4 @@
-"""Building what holds identities: who is blocked, who is a clone, who may be an operator."""
+"""Building what holds identities: who is blocked, a clone, an operator, or has to sign."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from penguind.identity.blocking import Blocking
 from penguind.identity.clones import Clones
 from penguind.identity.invitations import Invitations
 from penguind.identity.operators import Operators
+from penguind.identity.trust_proposals import TrustProposals
 from penguind.own_issues import OwnIssues
 from penguind.services.operator import OperatorService
+from penguind.services.trust import TrustService
 
 if TYPE_CHECKING:
     from penguind.wiring_base import Base, Judging
@@ -48,3 +50,9 @@ def make_operator_service(base: Base) -> OperatorService:
         clock=base.clock,
     )
     return OperatorService(operators, base.ranges, base.advertised, base.clock)
+
+
+def make_trust_service(base: Base) -> TrustService:
+    """Build what operators change the trust document with."""
+    proposals = TrustProposals(base.stores.trust_proposals, base.trust, base.clock)
+    return TrustService(base.trust, proposals)

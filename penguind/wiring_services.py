@@ -27,7 +27,6 @@ from penguind.services.parameter import ParameterService
 from penguind.services.server import ServerService
 from penguind.services.token import TokenService
 from penguind.services.trail import TrailService
-from penguind.services.trust import TrustService
 from penguind.snoozing import Snoozing
 from penguind.standing_audit import StandingAudit
 from penguind.status import ServerStatus
@@ -37,7 +36,7 @@ from penguind.suspension import Suspensions
 from penguind.trial import CheckTrial
 from penguind.verdicts import VerdictView
 from penguind.wiring_history import make_overview
-from penguind.wiring_identity import make_blocking, make_operator_service
+from penguind.wiring_identity import make_blocking, make_operator_service, make_trust_service
 from penguindome.v1 import (
     agent_pb2,
     agent_pb2_grpc,
@@ -160,7 +159,7 @@ def main_services(
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
-        _served(trust_pb2, trust_pb2_grpc, "Trust", TrustService(base.trust)),
+        _served(trust_pb2, trust_pb2_grpc, "Trust", make_trust_service(base)),
     ]
 
 

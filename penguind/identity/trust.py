@@ -74,6 +74,18 @@ class Trust:
             )
         return document
 
+    async def newest(self) -> tuple[TrustDocument, bytes]:
+        """Return the newest version that is stored right now, and its payload's hash.
+
+        Raises:
+            PreconditionFailed: there is none yet.
+        """
+        await self._look()
+        self._looked_time = self._clock()
+        document = await self.required()
+        chain = await self._store.after(document.version - 1)
+        return document, rules.document_hash(chain[0][1].payload)
+
     def problems(self, now: datetime) -> list[str]:
         """Return what is not well with the newest document that was read, a sentence each."""
         document = self._current

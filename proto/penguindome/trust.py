@@ -9,19 +9,12 @@ Source: https://theupdateframework.github.io/specification/v1.0.33 §5.3.
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from penguindome.envelope import Envelope, check_signed, check_sizes
-from penguindome.errors import (
-    AlreadyExists,
-    Forbidden,
-    InvalidInput,
-    NotFound,
-    PreconditionFailed,
-)
-from penguindome.openpgp import key_fingerprint
+from penguindome.errors import Forbidden, InvalidInput
+from penguindome.trust_changes import first_version, joined, left, renewed, with_server
 from penguindome.trust_document import (
     ROLES,
     Role,
@@ -46,11 +39,13 @@ __all__ = [
     "TrustDocument",
     "accept_first",
     "accept_next",
+    "check_follows",
     "document_hash",
     "first_version",
     "from_payload",
     "joined",
     "left",
+    "proposed_next",
     "renewed",
     "replay",
     "to_payload",
@@ -58,141 +53,10 @@ __all__ = [
 ]
 
 KIND = "trust"
-LIFETIME = timedelta(days=365)
 # Operators are told this long before; each may be away for some weeks.
 RENEW_BEFORE = timedelta(days=60)
 # A clock further behind than this cannot judge what it is shown.
 FUTURE_TOLERANCE = timedelta(days=1)
-
-
-def first_version(
-    *,
-    fleet: str,
-    fingerprint: str,
-    public_key: bytes,
-    operator_name: str,
-    tls_anchors: Sequence[bytes],
-    server_names: Sequence[str],
-    now: datetime,
-) -> TrustDocument:
-    """Return version 1 of a fleet with one operator, who has every role alone."""
-    issued = now.replace(microsecond=0)
-    role = Role(threshold=1, fingerprints=(fingerprint,))
-    return TrustDocument(
-        fleet=fleet,
-        version=1,
-        issued_time=issued,
-        expires_time=issued + LIFETIME,
-        keys={fingerprint: public_key},
-        operators={fingerprint: operator_name},
-        roles=dict.fromkeys(ROLES, role),
-        tls_anchors=tuple(tls_anchors),
-        server_names=tuple(server_names),
-        secret_keys=(),
-        ticket_floor_time=issued,
-    )
-
-
-def renewed(current: TrustDocument, now: datetime) -> TrustDocument:
-    """Return the next version: the same in everything but its number and its times."""
-    issued = max(now.replace(microsecond=0), current.issued_time)
-    return replace(
-        current,
-        version=current.version + 1,
-        issued_time=issued,
-        expires_time=issued + LIFETIME,
-    )
-
-
-def joined(current: TrustDocument, name: str, public_key: bytes, now: datetime) -> TrustDocument:
-    """Return the next version, in which a further operator has every role beside the others.
-
-    Thresholds stay, except that two operators have to agree on a wipe.
-
-    Args:
-        current: The newest version.
-        name: The operator's name.
-        public_key: Their OpenPGP key, binary.
-        now: The time.
-
-    Raises:
-        InvalidInput: The key cannot be used.
-        AlreadyExists: The name or the key is in it already.
-    """
-    fingerprint = key_fingerprint(public_key)
-    if fingerprint in current.keys or name in current.operators.values():
-        raise AlreadyExists("the name or the key is in the trust document already", subject=name)
-    return replace(
-        renewed(current, now),
-        keys={**current.keys, fingerprint: public_key},
-        operators={**current.operators, fingerprint: name},
-        roles={
-            role: _held(role, held.threshold, (*held.fingerprints, fingerprint))
-            for role, held in current.roles.items()
-        },
-    )
-
-
-def left(current: TrustDocument, name: str, now: datetime) -> TrustDocument:
-    """Return the next version, in which an operator's signature counts no more.
-
-    Raises:
-        NotFound: No operator has that name.
-        PreconditionFailed: A role would be left with fewer keys than its threshold.
-    """
-    gone = {fingerprint for fingerprint, held in current.operators.items() if held == name}
-    if not gone:
-        raise NotFound("there is no such operator in the trust document", subject=name)
-    roles = {
-        role: _held(role, held.threshold, [one for one in held.fingerprints if one not in gone])
-        for role, held in current.roles.items()
-    }
-    short = sorted(role for role, held in roles.items() if len(held.fingerprints) < held.threshold)
-    if short:
-        raise PreconditionFailed(
-            f"too few operators would be left for {', '.join(short)}",
-            subject=name,
-            remedy="Add another operator first",
-        )
-    return replace(
-        renewed(current, now),
-        keys={one: key for one, key in current.keys.items() if one not in gone},
-        operators={one: held for one, held in current.operators.items() if one not in gone},
-        roles=roles,
-    )
-
-
-def with_server(
-    current: TrustDocument,
-    now: datetime,
-    *,
-    anchors: Sequence[bytes] | None = None,
-    addresses: Sequence[ServerAddress] | None = None,
-) -> TrustDocument:
-    """Return the next version, with other TLS anchors or addresses of the server.
-
-    Args:
-        current: The newest version.
-        now: The time.
-        anchors: Certificates (DER), the newest first; None leaves them as they are.
-        addresses: The best first; None leaves them as they are. Their hosts are server names too.
-    """
-    kept = current.tls_anchors if anchors is None else tuple(anchors)
-    where = current.server_addresses if addresses is None else tuple(addresses)
-    names = dict.fromkeys((*current.server_names, *(one.host for one in where)))
-    return replace(
-        renewed(current, now),
-        tls_anchors=kept,
-        server_addresses=where,
-        server_names=tuple(names),
-    )
-
-
-def _held(name: str, threshold: int, fingerprints: Sequence[str]) -> Role:
-    """Return a role; where there are two operators, neither wipes a device alone."""
-    if name == "wipe":
-        threshold = min(max(threshold, 2), max(len(fingerprints), 1))
-    return Role(threshold, tuple(fingerprints))
 
 
 def accept_first(envelope: Envelope, *, pinned_hash: bytes, now: datetime) -> TrustDocument:
@@ -222,6 +86,30 @@ def accept_next(current: TrustDocument, envelope: Envelope, now: datetime) -> Tr
     check_signed(envelope, current, "root")
     document = _read(envelope)
     check_signed(envelope, document, "root")
+    check_follows(current, document, now)
+    return document
+
+
+def proposed_next(current: TrustDocument, envelope: Envelope, now: datetime) -> TrustDocument:
+    """Return the document that would follow the current one, if it were signed by enough.
+
+    Trust: whoever hands it in could have written it; signatures are not looked at.
+
+    Raises:
+        Forbidden: As `accept_next`, but for `not-signed`.
+    """
+    _check_kind(envelope)
+    document = _read(envelope)
+    check_follows(current, document, now)
+    return document
+
+
+def check_follows(current: TrustDocument, document: TrustDocument, now: datetime) -> None:
+    """Check what a document has to be to follow the current one, but for signatures (4 to 7).
+
+    Raises:
+        Forbidden: wrong-fleet, wrong-version, trust-rollback or trust-from-future.
+    """
     if document.fleet != current.fleet:
         _refuse("wrong-fleet", "it is another fleet's")
     if document.version != current.version + 1:
@@ -234,7 +122,6 @@ def accept_next(current: TrustDocument, envelope: Envelope, now: datetime) -> Tr
     if document.ticket_floor_time < current.ticket_floor_time:
         _refuse("trust-rollback", "it would make void orders valid again")
     _check_not_future(document, now)
-    return document
 
 
 def replay(
