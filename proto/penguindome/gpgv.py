@@ -41,13 +41,16 @@ _HASHES = frozenset({"8", "9", "10"})
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
 
 
-def verify_detached(data: bytes, signature: bytes, keys: Iterable[bytes]) -> str:
+def verify_detached(
+    data: bytes, signature: bytes, keys: Iterable[bytes], seconds: float = TIMEOUT_SECONDS
+) -> str:
     """Return the primary fingerprint of the key among `keys` that signed `data`.
 
     Args:
         data: The exact bytes.
         signature: One detached signature.
         keys: Public keys, binary; together they are the ring.
+        seconds: How long gpgv may take; none are left if it is 0 or less.
 
     Raises:
         Forbidden: The signature is not good; says why.
@@ -55,10 +58,12 @@ def verify_detached(data: bytes, signature: bytes, keys: Iterable[bytes]) -> str
     """
     if not 0 < len(signature) <= SIGNATURE_LIMIT_BYTES:
         _refuse(f"it has {len(signature)} bytes")
+    if seconds <= 0:
+        _refuse("the signatures before it took all the time there is")
     program = _gpgv()
     ring, detached = _memory("ring", b"".join(keys)), _memory("signature", signature)
     try:
-        return parse_status(*_run(program, data, ring, detached))
+        return parse_status(*_run(program, data, ring, detached, seconds))
     finally:
         os.close(ring)
         os.close(detached)
@@ -106,7 +111,7 @@ def _valid_signature(words: list[str]) -> str:
     return words[10]
 
 
-def _run(program: str, data: bytes, ring: int, detached: int) -> tuple[str, int]:
+def _run(program: str, data: bytes, ring: int, detached: int, seconds: float) -> tuple[str, int]:
     command = [
         program,
         "--homedir=/nonexistent",
@@ -126,11 +131,11 @@ def _run(program: str, data: bytes, ring: int, detached: int) -> tuple[str, int]
             pass_fds=(ring, detached),
             env=_ENVIRONMENT,
             cwd="/",
-            timeout=TIMEOUT_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        _refuse(f"gpgv did not end within {TIMEOUT_SECONDS} seconds")
+        _refuse(f"gpgv did not end within {seconds:.0f} seconds")
     except OSError as error:
         _refuse(f"gpgv cannot be run ({error.strerror})")
     return done.stdout[:STATUS_LIMIT].decode("utf-8", "replace"), done.returncode

@@ -71,7 +71,11 @@ def make_payload(
     body: Mapping[str, Json],
     seq: int | None = None,
 ) -> bytes:
-    """Return a payload's bytes; `devices` None means all devices. Times lose their fractions."""
+    """Return a payload's bytes; `devices` None means all devices. Times lose their fractions.
+
+    Raises:
+        InvalidInput: No reader would take it; says why.
+    """
     value: dict[str, Json] = {
         "fleet": fleet,
         "kind": kind,
@@ -86,7 +90,11 @@ def make_payload(
     }
     if seq is not None:
         value["seq"] = seq
-    data = canonical_json(value)
+    try:
+        data = canonical_json(value)
+    except ValueError:
+        # Words of a command line may hold bytes that are no UTF-8.
+        raise _malformed("it holds a text that is no UTF-8, or a number that is none") from None
     read_payload(data)
     return data
 

@@ -152,6 +152,5 @@ def test_revoked_and_expired_keys_are_refused() -> None:
 
 def test_a_hanging_or_missing_gpgv_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penguindome.gpgv._PLACES", ("/usr/bin/yes",))
-    monkeypatch.setattr("penguindome.gpgv.TIMEOUT_SECONDS", 0.2)
     with pytest.raises(Forbidden):
-        verify_detached(b"data", b"signature", [])
+        verify_detached(b"data", b"signature", [], 0.2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -256,4 +257,10 @@ def _patch_file(value: Json) -> PatchFile:
     fields.end()
     if entry.path != path:
         fields.refuse("it has two paths")
+    if content is not None and not _is(content, entry):
+        fields.refuse("its content is not what its size and sha256 say")
     return PatchFile(path, entry, content)
+
+
+def _is(content: bytes, entry: FileEntry) -> bool:
+    return (len(content), hashlib.sha256(content).hexdigest()) == (entry.size, entry.sha256)

@@ -27,7 +27,7 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
 # \Z, since $ would let a newline follow.
 _PATH = re.compile(rf"(?:{_PART}/){{0,7}}{_PART}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# What the agent itself keeps in a tree.
+# What the agent itself keeps in a tree; a folder of that name would be in its way, too.
 _RESERVED = frozenset({"tree.json"})
 _FIELDS = {"path", "mode", "size", "sha256"}
 
@@ -61,7 +61,7 @@ def entry_from_json(value: Json) -> FileEntry:
         raise _bad("a file has other fields than path, mode, size and sha256")
     path, mode, size, digest = (value[name] for name in ("path", "mode", "size", "sha256"))
     check_path(path)
-    if mode not in {f"{one:04o}" for one in MODES}:
+    if not isinstance(mode, str) or mode not in {f"{one:04o}" for one in MODES}:
         raise _bad("its mode is neither 0644 nor 0755", path)
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= FILE_LIMIT_BYTES:
         raise _bad(f"its size is none, or more than {FILE_LIMIT_BYTES} bytes", path)
@@ -78,7 +78,7 @@ def check_path(path: Json) -> str:
     """
     if not isinstance(path, str) or not path.isascii() or not _PATH.match(path):
         raise _bad("its path is no plain relative one", str(path)[:PATH_LIMIT_BYTES])
-    if len(path) > PATH_LIMIT_BYTES or path.lower() in _RESERVED:
+    if len(path) > PATH_LIMIT_BYTES or path.partition("/")[0].lower() in _RESERVED:
         raise _bad(f"its path is reserved, or longer than {PATH_LIMIT_BYTES} bytes", path)
     return path
 

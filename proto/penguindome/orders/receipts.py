@@ -36,6 +36,9 @@ FINAL = (
 )
 STATES = ("accepted", "running", *FINAL)
 _LIMITS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES, depth=12, nodes=4_000)
+# What is left of a receipt's limits for the details.
+_DETAILS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES // 2, depth=10, nodes=3_500)
+_EXIT_CODES = range(256)
 _NUMBER = 2**53
 
 
@@ -90,7 +93,7 @@ class SealedReceipt:
 
 
 def seal(receipt: Receipt, key_pem: bytes) -> SealedReceipt:
-    """Return a receipt with the device's signature."""
+    """Return a receipt with the device's signature; details that nobody could read are left out."""
     payload = canonical_json(_to_json(receipt))
     return SealedReceipt(payload, keys.sign(key_pem, frame("receipt", payload)))
 
@@ -164,13 +167,23 @@ def _to_json(receipt: Receipt) -> dict[str, Json]:
         "time_unix_ms": to_unix_ms(receipt.time),
         "reason": _cut(receipt.reason, REASON_LIMIT_BYTES),
         "code": receipt.code,
-        "exit_code": -1 if receipt.exit_code is None else receipt.exit_code,
+        "exit_code": receipt.exit_code if receipt.exit_code in _EXIT_CODES else -1,
         "stdout_bytes": receipt.stdout_bytes,
         "stderr_bytes": receipt.stderr_bytes,
         "truncated": receipt.truncated,
-        "details": dict(receipt.details),
+        "details": _readable(dict(receipt.details)),
     }
 
 
+def _readable(details: dict[str, Json]) -> dict[str, Json]:
+    """Return details, or a word that they cannot be told: a receipt has to arrive all the same."""
+    try:
+        parse_json(canonical_json(details), _DETAILS)
+    except (InvalidInput, TypeError, ValueError):
+        return {"left_out": "what the act had to say is too long for a receipt, or no text"}
+    return details
+
+
 def _cut(text: str, limit_bytes: int) -> str:
-    return text.encode()[:limit_bytes].decode("utf-8", "ignore").replace("\0", "")
+    # Names of files may hold bytes that are no UTF-8.
+    return text.encode("utf-8", "replace")[:limit_bytes].decode("utf-8", "ignore").replace("\0", "")
