@@ -26,6 +26,9 @@ _PARALLEL = 32
 _NOTE_SECONDS = 60.0
 _KNOWN_HOSTNAMES = 100_000
 _WORD_CHARACTERS = 64
+_WORDS = 16
+# The largest number that the database holds.
+LARGEST_RELEASE = 2**63 - 1
 # A clock that is further off is as wrong as it can be.
 _LARGEST_SKEW = timedelta(days=36_500)
 
@@ -39,6 +42,8 @@ class Hello:
     device_time: datetime
     spool_depth: int
     ratchet: bytes = b""
+    release: int = 0
+    denied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class Greeting:
 class SeenStore(Protocol):
     """What is needed of the devices' store."""
 
-    async def seen(self, device_id: str, now: datetime, **facts: str | int) -> None:
+    async def seen(
+        self, device_id: str, now: datetime, **facts: str | int | Sequence[str]
+    ) -> None:
         """Record a sign of life, with facts about the device."""
 
     async def seen_many(self, device_ids: Sequence[str], now: datetime) -> None:
@@ -150,6 +157,8 @@ class CheckIns:
                 peer_address=peer,
                 clock_skew_ms=round(skew / timedelta(milliseconds=1)),
                 listener=stream.listener,
+                release=min(hello.release, LARGEST_RELEASE),
+                denied=_words(hello.denied),
             )
             self._remember(device_id, hostname)
             return Greeting(
@@ -221,6 +230,11 @@ class CheckIns:
 async def _end_when(ended: asyncio.Event, stream: Stream) -> None:
     await ended.wait()
     stream.end(Ended())
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    """Return the first few words of a list that a device sent, sorted."""
+    return sorted({_word(one) for one in texts[:_WORDS]} - {""})
 
 
 def _word(text: str) -> str:

@@ -61,9 +61,10 @@ class VerdictsChanged:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Signed bytes that the device judges by itself."""
+    """Signed bytes that the device judges by itself; urgent ones overtake what waits."""
 
     envelope: Envelope
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Stream:
         self.listener = listener
         self.wake = asyncio.Event()
         self._waiting: deque[Message] = deque()
+        self._urgent: deque[Message] = deque()
         self._last: GoAway | Ended | None = None
 
     def put(self, message: Message) -> bool:
@@ -95,10 +97,11 @@ class Stream:
         # News says all when it is said once.
         if isinstance(message, VerdictsChanged) and message in self._waiting:
             return True
-        if len(self._waiting) >= _WAITING_MESSAGES:
+        if len(self._waiting) + len(self._urgent) >= _WAITING_MESSAGES:
             self.end(GoAway(1, "too many messages wait for this device"))
             return False
-        self._waiting.append(message)
+        lane = self._urgent if isinstance(message, Order) and message.urgent else self._waiting
+        lane.append(message)
         self.wake.set()
         return True
 
@@ -106,6 +109,7 @@ class Stream:
         """Let the stream end with this message, in place of those that still wait."""
         if self._last is None or isinstance(last, Ended):
             self._waiting.clear()
+            self._urgent.clear()
             self._last = last
         self.wake.set()
 
@@ -117,10 +121,10 @@ class Stream:
         self.wake.clear()
         if self._last is not None:
             return self._last
-        if not self._waiting:
+        if not self._waiting and not self._urgent:
             return None
-        message = self._waiting.popleft()
-        if self._waiting:
+        message = (self._urgent or self._waiting).popleft()
+        if self._waiting or self._urgent:
             self.wake.set()
         return message
 

@@ -19,6 +19,8 @@ from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
 from penguind.wiring_history import make_history, make_metrics, metrics_workers
 from penguind.wiring_identity import make_blocking, make_clones
+from penguind.wiring_orders import make_ordering, make_sending
+from penguind.wiring_releases import make_release_service, make_release_worker, make_releases
 from penguind.wiring_services import (
     main_services,
     make_check_ins,
@@ -66,7 +68,20 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     health, quota = Health(), make_flood_watch(base, judging)
     alerting = make_alerting(base, judging)
     history, watch = make_history(base, judging), make_watch(base, judging)
-    served = main_services(base, judging, check_ins, quota, alerting, history=history, watch=watch)
+    sending = make_sending(base)
+    releases = make_releases(base, sending.endings)
+    ordering = make_ordering(base, judging, sending, releases.offers, releases.desk)
+    served = main_services(
+        base,
+        judging,
+        check_ins,
+        quota,
+        alerting,
+        history=history,
+        watch=watch,
+        ordering=ordering,
+        releases=make_release_service(base, releases),
+    )
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
@@ -82,6 +97,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         workers={
             **alerting.workers,
             **metrics_workers(settings, metrics),
+            **ordering.workers,
             "audit": judging.auditor.run,
             "blocked devices": blocking.run,
             "check-ins": check_ins.run,
@@ -92,6 +108,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
             "ingest": judging.ingest.run,
             "periodic backups": backups.run,
             "ports": ports.run,
+            "releases": make_release_worker(base, judging, releases, ordering.delivery).run,
             "retention": Retention(base.stores.old_things, settings.retention, clock).run,
             "upkeep": base.upkeep.run,
             "watch": watch.run,

@@ -67,18 +67,19 @@ from penguindome.v1 import (
     trust_pb2,
     trust_pb2_grpc,
 )
-from penguindome.v1.order_pb2_grpc import OrderServiceServicer
-from penguindome.v1.release_pb2_grpc import ReleaseServiceServicer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from penguind.config import AgentsSettings
     from penguind.history import History
     from penguind.identity.clones import Clones
+    from penguind.services.release import ReleaseService
     from penguind.watch.worker import Watch
     from penguind.wiring_alerts import Alerting
     from penguind.wiring_base import Base, Judging
+    from penguind.wiring_orders import Ordering
 
 _SECOND = timedelta(seconds=1)
 
@@ -134,6 +135,8 @@ def main_services(
     *,
     history: History,
     watch: Watch,
+    ordering: Ordering,
+    releases: ReleaseService,
 ) -> list[Served]:
     """Return what callers with a certificate get."""
     agent = AgentService(
@@ -141,21 +144,23 @@ def main_services(
         ingest=judging.ingest,
         rates=quota,
         verdicts=VerdictView(base.stores.issues, judging.auditor),
+        delivery=ordering.delivery,
+        updates=ordering.updates,
         clock=base.clock,
     )
     return [
         _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
         _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
-        _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging)),
+        _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging, ordering)),
         _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting, watch)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
-        _served(order_pb2, order_pb2_grpc, "Order", OrderServiceServicer()),
+        _served(order_pb2, order_pb2_grpc, "Order", ordering.service),
         _served(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
-        _served(release_pb2, release_pb2_grpc, "Release", ReleaseServiceServicer()),
+        _served(release_pb2, release_pb2_grpc, "Release", releases),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
@@ -182,8 +187,13 @@ def _check(base: Base, judging: Judging) -> CheckService:
     return CheckService(checks=judging.checks, trial=trial, clock=base.clock)
 
 
-def _device(base: Base, judging: Judging) -> DeviceService:
+def _device(base: Base, judging: Judging, ordering: Ordering) -> DeviceService:
     stores = base.stores
+
+    def audit(device_ids: Sequence[str]) -> None:
+        judging.auditor.request(device_ids)
+        ordering.upkeep.devices_left()
+
     custody = Custody(
         devices=stores.devices,
         identities=base.identities,
@@ -195,8 +205,9 @@ def _device(base: Base, judging: Judging) -> DeviceService:
             stores.tokens.forget_device,
             stores.ratchets.delete,
             make_parameters(base).leave,
+            ordering.upkeep.leave,
         ],
-        audit=judging.auditor.request,
+        audit=audit,
         clock=base.clock,
     )
     directory = Directory(

@@ -31,7 +31,9 @@ class Device:
 
     `spki` is the public key that its certificates carry; `pending_spki` one that was asked for at a
     renewal and not used yet. `serials` are the newest certificates', oldest first. `hints` are
-    keyed hashes of hardware identifiers by kind: they point, and never merge records.
+    keyed hashes of hardware identifiers by kind: they point, and never merge records. `release` is
+    the number of the one that it runs, `denied` the kinds of orders that its own settings forbid, as
+    it said.
     """
 
     device_id: str
@@ -64,6 +66,8 @@ class Device:
     blocked_time: datetime | None = None
     blocked_by: str = ""
     blocked_reason: str = ""
+    release: int = 0
+    denied: tuple[str, ...] = ()
 
     def suspended(self, last_report_time: datetime | None) -> bool:
         """Tell whether nobody is told about it: it has not reported since that was decided.

@@ -152,6 +152,12 @@ class Target:
         """Return how many bytes of stdout or stderr the server holds."""
         return self.stdout_bytes if stream == "stdout" else self.stderr_bytes
 
+    def holding(self, stream: str, size_bytes: int) -> Target:
+        """Return it with so much of stdout or stderr held."""
+        if stream == "stdout":
+            return replace(self, stdout_bytes=size_bytes)
+        return replace(self, stderr_bytes=size_bytes)
+
     def owes_output(self) -> bool:
         """Tell whether the device has more of what was printed than the server."""
         limit = self.output_limit_bytes

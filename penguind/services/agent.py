@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penguind.caller import caller, identity_ended
@@ -11,21 +12,26 @@ from penguind.presence import Ended, GoAway
 from penguind.services.convert_agent import (
     HEARTBEAT,
     hello_from,
+    here_from,
     stream_message,
     verdicts_message,
     welcome_message,
 )
+from penguind.services.convert_order import piece_from, receipt_from
 from penguindome.report_wire import report_from_message
 from penguindome.v1 import agent_pb2 as pb
 from penguindome.v1.agent_pb2_grpc import AgentServiceServicer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
     from penguind.checkin import CheckIns
     from penguind.ingest import Ingest
+    from penguind.orders.delivery import Delivery
+    from penguind.orders.updates import Updates
     from penguind.presence import Stream
+    from penguind.releases.contents import Contents
     from penguind.verdicts import DeviceVerdicts
 
 HEARTBEAT_SECONDS = 30.0
@@ -55,6 +61,9 @@ class AgentService(AgentServiceServicer):
         ingest: Ingest,
         rates: Quota,
         verdicts: Verdicts,
+        delivery: Delivery,
+        updates: Updates,
+        contents: Contents,
         clock: Callable[[], datetime],
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
@@ -62,6 +71,9 @@ class AgentService(AgentServiceServicer):
         self._ingest = ingest
         self._rates = rates
         self._verdicts = verdicts
+        self._delivery = delivery
+        self._updates = updates
+        self._contents = contents
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
 
@@ -75,6 +87,7 @@ class AgentService(AgentServiceServicer):
         with self._check_ins.stream(who.name, who.ended, who.listener) as stream:
             greeting = await self._check_ins.greet(stream, hello, address, ratchet)
             await context.write(welcome_message(greeting))
+            self._delivery.come(who.name, here_from(hello))
             await self._send(stream, context)
 
     async def SubmitReport(  # noqa: N802 -- gRPC's
@@ -107,6 +120,34 @@ class AgentService(AgentServiceServicer):
         """Hear that the last welcome's ratchet is on the device's disk."""
         await self._check_ins.confirm(caller().name, request.ratchet)
         return pb.ConfirmCheckInResponse()
+
+    async def SubmitOrderUpdates(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.SubmitOrderUpdatesRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.SubmitOrderUpdatesResponse:
+        """Store receipts and output."""
+        device_id = caller().name
+        unknown = await self._updates.submit(
+            device_id,
+            [receipt_from(one) for one in request.receipts],
+            [piece_from(device_id, one) for one in request.outputs],
+            request.ByteSize(),
+        )
+        return pb.SubmitOrderUpdatesResponse(unknown_order_ids=unknown)
+
+    async def FetchBlob(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.FetchBlobRequest,
+        context: Any,  # noqa: ARG002
+    ) -> AsyncIterator[pb.FetchBlobResponse]:
+        """Hand a content of an order to its device."""
+        fetched = self._contents.fetch(
+            caller().name, request.order_id, request.sha256, request.offset
+        )
+        async with aclosing(fetched) as pieces:
+            async for data in pieces:
+                yield pb.FetchBlobResponse(data=data)
 
     async def _send(self, stream: Stream, context: Any) -> None:
         """Pass on what comes until the last message.

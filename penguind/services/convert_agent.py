@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penguind.checkin import Greeting, Hello
+from penguind.checkin import LARGEST_RELEASE, Greeting, Hello
+from penguind.orders.delivery import Here
 from penguind.presence import (
     AgentSettings,
     CollectNow,
@@ -15,6 +16,7 @@ from penguind.presence import (
     VerdictsChanged,
 )
 from penguind.services.convert_device import envelope_message, unix_ms
+from penguindome.names import clean_hostname
 from penguindome.times import from_unix_ms, to_unix_ms
 from penguindome.v1 import agent_pb2 as pb
 
@@ -36,7 +38,15 @@ def hello_from(request: pb.CheckInRequest) -> Hello:
         device_time=from_unix_ms(request.device_time_unix_ms),
         spool_depth=request.spool_depth,
         ratchet=request.ratchet,
+        release=request.release,
+        denied=tuple(request.denied),
     )
+
+
+def here_from(hello: Hello) -> Here:
+    """Return what the delivery of orders needs to know of a device that came."""
+    hostname = clean_hostname(hello.hostname)
+    return Here(hostname, min(hello.release, LARGEST_RELEASE), frozenset(hello.denied))
 
 
 def welcome_message(greeting: Greeting) -> pb.CheckInResponse:

@@ -49,6 +49,8 @@ def device_message(
         suspended=suspended,
         held_by=device.blocked_by or (device.suspended_by if suspended else ""),
         held_reason=device.blocked_reason or (device.suspended_reason if suspended else ""),
+        release=device.release,
+        denied=device.denied,
     )
 
 

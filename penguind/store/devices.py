@@ -202,10 +202,19 @@ class DeviceStore:
         )
         return None if found is None else tuple(found["labels"])
 
-    async def seen(self, device_id: str, now: datetime, **facts: str | int) -> None:
+    async def run_release(self, device_ids: Collection[str], number: int) -> None:
+        """Note the release that devices run."""
+        await self._devices.update_many(
+            {"_id": {"$in": sorted(device_ids)}}, {"$set": {"release": number}}
+        )
+
+    async def seen(
+        self, device_id: str, now: datetime, **facts: str | int | Sequence[str]
+    ) -> None:
         """Record a sign of life.
 
-        `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms, listener.
+        `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms, listener,
+        release, denied.
         """
         await self._devices.update_one(
             {"_id": device_id}, {"$set": {**facts, "last_seen_time": now}}
@@ -232,6 +241,7 @@ def _document(device: Device) -> dict[str, Any]:
     document["_id"] = document.pop("device_id")
     document["serials"] = list(device.serials)
     document["labels"] = sorted(device.labels)
+    document["denied"] = list(device.denied)
     document["hints"] = dict(device.hints)
     if device.approval is not None:
         document["approval"] = _approval_document(device.approval)
@@ -245,6 +255,7 @@ def _device(found: Mapping[str, Any]) -> Device:
     values["hints"] = {kind: bytes(value) for kind, value in found.get("hints", {}).items()}
     values["serials"] = tuple(found.get("serials", ()))
     values["labels"] = tuple(found.get("labels", ()))
+    values["denied"] = tuple(found.get("denied", ()))
     values["approval"] = None if approval is None else _approval(approval)
     known = {name: values[name] for name in Device.__slots__ if name in values}
     return Device(**known)

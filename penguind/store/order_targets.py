@@ -68,22 +68,28 @@ class OrderTargetStore:
             )
         except BulkWriteError as error:
             taken = refused_inserts(error)
-        return [one for number, one in enumerate(targets) if number not in taken]
+        added = [one for number, one in enumerate(targets) if number not in taken]
+        # An insert cannot take the database's time, by which watchers find it.
+        await self._targets.update_many({"_id": {"$in": [one.key for one in added]}}, TOUCH)
+        return added
 
-    async def of_order(self, order_id: str, since: datetime | None = None) -> list[Target]:
-        """Return an order's targets; with a time only those that changed since it."""
+    async def of_order(self, order_id: str) -> list[Target]:
+        """Return an order's targets, in no order."""
+        return [target_from(found) async for found in self._targets.find({"order_id": order_id})]
+
+    async def changes(
+        self, order_id: str, since: datetime | None
+    ) -> tuple[list[Target], datetime | None]:
+        """Return an order's targets that changed since a time, None for all, and the last change.
+
+        The time is the database's; None if none of them was ever changed.
+        """
         query: dict[str, Any] = {"order_id": order_id}
         if since is not None:
             query["changed_time"] = {"$gte": since}
-        return [target_from(found) async for found in self._targets.find(query)]
-
-    async def newest_change(self, order_id: str) -> datetime | None:
-        """Return when a target of an order changed last, by the database's clock."""
-        query = {"order_id": order_id, "changed_time": {"$exists": True}}
-        found = await self._targets.find_one(
-            query, {"changed_time": 1}, sort=[("changed_time", -1)]
-        )
-        return None if found is None else found["changed_time"]
+        found = await self._targets.find(query).to_list()
+        times = [one["changed_time"] for one in found if "changed_time" in one]
+        return [target_from(one) for one in found], max(times, default=None)
 
     async def of_device(self, device_id: str, order_ids: Collection[str]) -> list[Target]:
         """Return a device's targets, with all parts, of some orders."""
@@ -162,13 +168,9 @@ class OrderTargetStore:
             {"$set": {"state": "queued", "queued_time": now}, **TOUCH},
         )
 
-    async def lately_queued(self, device_ids: Collection[str], since: datetime) -> set[str]:
-        """Return those of the devices for which something was queued since a time."""
-        query = {
-            "state": "queued",
-            "queued_time": {"$gte": since},
-            "device_id": {"$in": sorted(device_ids)},
-        }
+    async def lately_queued(self, since: datetime) -> set[str]:
+        """Return the devices for which something was queued since a time, and not sent."""
+        query = {"state": "queued", "queued_time": {"$gte": since}}
         return set(await self._targets.distinct("device_id", query))
 
     async def end_unsent(

@@ -95,9 +95,12 @@ class OrderStore:
             {"$set": {"ended_time": now}, "$inc": {"revision": 1}},
         )
 
-    async def unended(self) -> dict[str, str]:
-        """Return the kinds of the orders that have not ended, by id."""
-        cursor = self._orders.find({"ended_time": None}, {"kind": 1})
+    async def unended(self, order_ids: Collection[str] | None = None) -> dict[str, str]:
+        """Return the kinds of the orders that have not ended, by id; None means all."""
+        query: dict[str, Any] = {"ended_time": None}
+        if order_ids is not None:
+            query["_id"] = {"$in": sorted(order_ids)}
+        cursor = self._orders.find(query, {"kind": 1})
         return {found["_id"]: found["kind"] async for found in cursor}
 
 

@@ -1,0 +1,149 @@
+"""OrderService: orders, as operators hand them in and follow them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penguind.caller import caller
+from penguind.orders.watching import OrderNow, Started
+from penguind.services.convert_device import envelope_from, envelope_message
+from penguind.services.convert_order import (
+    order_message,
+    output_message,
+    plan_from,
+    target_message,
+)
+from penguind.store.order_output import Piece
+from penguindome.v1 import order_pb2 as pb
+from penguindome.v1.order_pb2_grpc import OrderServiceServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from penguind.domain.order import Order, Target
+    from penguind.orders.desk import OrderDesk
+    from penguind.orders.looking import OrderLooking
+    from penguind.orders.watching import Event, Watching
+    from penguind.presence import Presence
+
+# A receipt and its details may take kilobytes; the answer stays within the 4 MiB of a message.
+_WHOLE_TARGETS = 200
+
+
+class OrderService(OrderServiceServicer):
+    """Serves operators."""
+
+    def __init__(
+        self, *, desk: OrderDesk, looking: OrderLooking, watching: Watching, presence: Presence
+    ) -> None:
+        self._desk = desk
+        self._looking = looking
+        self._watching = watching
+        self._presence = presence
+
+    async def SubmitOrder(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.SubmitOrderRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.SubmitOrderResponse:
+        """Take an order in."""
+        is_release = request.envelope.kind == "release"
+        plan = plan_from(request.rollout) if is_release or request.HasField("rollout") else None
+        envelope = envelope_from(request.envelope)
+        order = await self._desk.submit(envelope, plan, caller().name)
+        return pb.SubmitOrderResponse(order=await self._order(order))
+
+    async def ApproveOrder(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ApproveOrderRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.ApproveOrderResponse:
+        """Add a signature."""
+        order = await self._desk.approve(
+            request.order_id, request.payload_sha256, request.signature, caller().name
+        )
+        return pb.ApproveOrderResponse(order=await self._order(order))
+
+    async def WithdrawOrder(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.WithdrawOrderRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.WithdrawOrderResponse:
+        """Take an order back from those that were not sent it."""
+        order, count = await self._desk.withdraw(request.order_id, request.reason)
+        return pb.WithdrawOrderResponse(order=await self._order(order), withdrawn=count)
+
+    async def ListOrders(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ListOrdersRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListOrdersResponse:
+        """Return orders, the newest first."""
+        found = await self._looking.newest(
+            request.limit,
+            kinds=request.kinds,
+            device=request.device,
+            states=request.states,
+            only_waiting=request.only_waiting,
+        )
+        counts = await self._looking.counts([one.order_id for one in found])
+        return pb.ListOrdersResponse(
+            orders=[order_message(one, counts.get(one.order_id, {})) for one in found]
+        )
+
+    async def GetOrder(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.GetOrderRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.GetOrderResponse:
+        """Return one order with its envelope and targets."""
+        order = await self._looking.one(request.order_id)
+        targets = await self._looking.targets(order)
+        brief = len(targets) > _WHOLE_TARGETS
+        return pb.GetOrderResponse(
+            order=await self._order(order),
+            envelope=envelope_message(order.envelope),
+            targets=[self._target(one, brief=brief) for one in targets],
+        )
+
+    async def WatchOrder(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.WatchOrderRequest,
+        context: Any,  # noqa: ARG002
+    ) -> AsyncGenerator[pb.WatchOrderResponse, None]:
+        """Tell what happens until all ended."""
+        async for event in self._watching.follow(request.order_id, output=request.output):
+            yield self._event(event)
+
+    async def ReadOutput(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.ReadOutputRequest,
+        context: Any,  # noqa: ARG002
+    ) -> AsyncGenerator[pb.ReadOutputResponse, None]:
+        """Return what a program printed."""
+        pieces = await self._looking.output(
+            request.order_id, request.device_id, request.part, request.stream, request.offset
+        )
+        async for offset, data in pieces:
+            yield pb.ReadOutputResponse(offset=offset, data=data)
+
+    async def _order(self, order: Order) -> pb.Order:
+        counts = await self._looking.counts([order.order_id])
+        return order_message(order, counts.get(order.order_id, {}))
+
+    def _target(self, target: Target, *, brief: bool = False) -> pb.OrderTarget:
+        connected = self._presence.connected(target.device_id)
+        return target_message(target, connected=connected, brief=brief)
+
+    def _event(self, event: Event) -> pb.WatchOrderResponse:
+        match event:
+            case OrderNow():
+                return pb.WatchOrderResponse(order=order_message(event.order, event.counts))
+            case Started():
+                return pb.WatchOrderResponse(started=pb.WatchStarted())
+            case Piece():
+                return pb.WatchOrderResponse(
+                    output=output_message(event), device_id=event.device_id
+                )
+            case _:
+                return pb.WatchOrderResponse(target=self._target(event))
