@@ -90,7 +90,7 @@ def open_order(
     least = signatures_needed(kind, held, 0)
     found = check_signed(envelope, trust, kind.role, 1 if incomplete else least)
     payload = read_signed(envelope, trust=trust, fleet=fleet, device_id=device_id, now=now)
-    body = _read(payload)
+    body = read_body(payload)
     _check_targets(kind, payload, body)
     if payload.expires_time - payload.issued_time > kind.longest + CLOCK_TOLERANCE:
         _refuse("too-long", f"it would be good for more than {kind.longest // timedelta(days=1)} d")
@@ -106,7 +106,12 @@ def hostname_of(opened: Opened, device_id: str) -> str | None:
     return None if isinstance(body, ReleaseBody) else body.hostnames.get(device_id)
 
 
-def _read(payload: Payload) -> Body:
+def read_body(payload: Payload) -> Body:
+    """Return what the kind adds to a payload; whether it is signed is not asked here.
+
+    Raises:
+        Forbidden: `bad-payload` or `bad-files`.
+    """
     read = _BODIES.get(payload.kind, cancel_body)
     try:
         return read(payload.body)

@@ -1,0 +1,139 @@
+"""An order for people: each word of it read from the bytes that are signed."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from penguinctl import moments, ui
+from penguindome.display import printable
+from penguindome.orders.bodies import CancelBody, CommandBody, PatchBody, WipeBody
+from penguindome.orders.release_body import ReleaseBody
+from penguindome.times import format_duration, to_unix_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from penguindome.orders.kinds import Kind
+    from penguindome.orders.manifest import FileEntry
+    from penguindome.orders.opening import Body
+    from penguindome.payload import Payload
+
+# Beyond these the rest is counted; `penguinctl order show ID -o json` has all of it.
+_DEVICES = 50
+_FILES = 100
+_LINES = 60
+
+WORDS = {
+    "release": "a release: the tree of every device",
+    "patch": "a patch: files in the tree of single devices",
+    "command": "a command",
+    "wipe-plan": "a wipe's dry run: says what a wipe would do, and does nothing",
+    "wipe": "A WIPE: destroys what is on the device, for good",
+    "cancel-command": "calls off commands",
+    "cancel-patch": "calls off patches",
+    "cancel-wipe": "calls off a wipe",
+}
+_LEVELS = {
+    "lock": "lock: disable accounts, end sessions",
+    "erase-homes": "erase-homes: disable accounts, erase home folders",
+    "crypto-erase": "crypto-erase: destroy the keys of encrypted volumes; none can be read again",
+}
+
+
+def show(kind: Kind, payload: Payload, body: Body, now: datetime) -> None:
+    """Show an order on standard error, before it is signed."""
+    for name, value in rows(kind, payload, body, now):
+        lines = printed(value)
+        ui.note(ui.Styled(f"{name + ':':<12}", "bold"), " ", lines[0])
+        for line in lines[1:]:
+            ui.note(" " * 13, line)
+
+
+def printed(value: str) -> list[str]:
+    """Return a value's lines, each harmless, of which none can be taken for another row."""
+    return [printable(line) for line in value.split("\n")]
+
+
+def counted(payload: Payload) -> str:
+    """Return for how many devices an order is: `12 devices`."""
+    if payload.all_devices:
+        return "the whole fleet"
+    return "1 device" if len(payload.devices) == 1 else f"{len(payload.devices):,} devices"
+
+
+def rows(kind: Kind, payload: Payload, body: Body, now: datetime) -> list[tuple[str, str]]:
+    """Return names and values; a value may have several lines, which are not escaped yet."""
+    span = format_duration(payload.expires_time - payload.not_before_time)
+    end = moments.local(to_unix_ms(payload.expires_time), now)
+    return [
+        ("Order", payload.id),
+        ("Kind", f"{kind.name}, {WORDS[kind.name]}"),
+        *_body_rows(payload, body),
+        (counted(payload).capitalize(), _devices(payload, body)),
+        ("Valid", f"{span}, until {end}"),
+        ("Written by", payload.by),
+        ("Reason", payload.reason or "-"),
+    ]
+
+
+def _body_rows(payload: Payload, body: Body) -> Iterator[tuple[str, str]]:
+    if isinstance(body, CommandBody):
+        yield from _command(body)
+    elif isinstance(body, PatchBody):
+        puts = [one.entry for one in body.files if one.entry is not None]
+        removals = [one.path for one in body.files if one.entry is None]
+        if puts:
+            yield "Files put", _files(puts)
+        if removals:
+            yield "Files removed", _some(removals, _FILES)
+    elif isinstance(body, ReleaseBody):
+        yield "Release", f"{payload.seq} {body.label}"
+        yield "Files", _files(list(body.files))
+        yield from _settings(body)
+    elif isinstance(body, WipeBody):
+        yield "Level", _LEVELS[body.level]
+        yield "Afterwards", "the machine restarts or stays off" if body.reboot else "it stays on"
+    elif isinstance(body, CancelBody):
+        yield "Calls off", _some(list(body.order_ids), _FILES)
+
+
+def _command(body: CommandBody) -> Iterator[tuple[str, str]]:
+    yield "Name", body.name
+    if body.script:
+        digest = hashlib.sha256(body.script).hexdigest()
+        yield "Script", f"{len(body.script):,} bytes, SHA-256 {digest}"
+        yield "", _some(body.script.decode("utf-8", "backslashreplace").split("\n"), _LINES, "| ")
+        if body.argv:
+            yield "Arguments", shlex.join(body.argv)
+    else:
+        yield "Runs", shlex.join(body.argv)
+    yield "As", body.user
+    timeout = format_duration(timedelta(seconds=body.timeout_seconds))
+    yield "Limits", f"{timeout}; {body.output_limit_bytes:,} bytes of output"
+
+
+def _settings(body: ReleaseBody) -> Iterator[tuple[str, str]]:
+    for name, value in body.settings.to_json().items():
+        if value not in ({}, []):
+            yield name.replace("_", " ").capitalize(), str(value)
+
+
+def _files(files: list[FileEntry]) -> str:
+    lines = [f"{one.path}  {one.mode:04o}  {one.size:,} bytes  {one.sha256}" for one in files]
+    return _some(lines, _FILES)
+
+
+def _devices(payload: Payload, body: Body) -> str:
+    if isinstance(body, ReleaseBody):
+        return "now and later, as its rollout says"
+    names = sorted((body.hostnames.get(one, "-"), one) for one in payload.devices)
+    return _some([f"{name} ({device_id})" for name, device_id in names], _DEVICES)
+
+
+def _some(lines: list[str], limit: int, mark: str = "") -> str:
+    rest = [f"… and {len(lines) - limit:,} more"] if len(lines) > limit else []
+    return "\n".join([mark + line for line in lines[:limit]] + rest)
