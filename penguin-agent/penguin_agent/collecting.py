@@ -118,15 +118,28 @@ class Collecting:
 
     async def _collect(self, names: Collection[str] | None, request_id: str = "") -> None:
         try:
-            collected = await self._collector.collect(names)
+            await self.now(names, request_id)
         except (PenguinDomeError, OSError) as error:
             log.warning("Nothing could be collected: {}", error)
             await asyncio.sleep(RETRY_SECONDS)
-            return
+
+    async def now(self, names: Collection[str] | None, request_id: str = "") -> Collected:
+        """Collect now, hand on what was found, and return it.
+
+        Args:
+            names: Which plugins; None means all.
+            request_id: The request that this answers.
+
+        Raises:
+            PenguinDomeError: Nothing could be collected.
+            OSError: The same.
+        """
+        collected = await self._collector.collect(names)
         ran = collected.present if names is None else names
         self._schedule.ran({*ran, NAME}, self._steady())
         if not collected.dropped:
             self._record(collected, request_id)
+        return collected
 
     def _record(self, collected: Collected, request_id: str) -> None:
         now = self._clock.now()

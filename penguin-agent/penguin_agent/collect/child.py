@@ -33,13 +33,17 @@ _LOOK_SHARE = 5
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run; `environment` also tells its processes from everybody else's."""
+    """What to run; `environment` also tells its processes from everybody else's.
+
+    `pass_fds` are descriptors that the child inherits.
+    """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     limits: RunLimits
     deadline: timedelta
+    pass_fds: Sequence[int] = ()
 
 
 async def run_child(job: Job) -> Ended:
@@ -53,6 +57,7 @@ async def run_child(job: Job) -> Ended:
             env=dict(job.environment),
             cwd=job.folder,
             start_new_session=True,
+            pass_fds=tuple(job.pass_fds),
         )
     except OSError as error:
         return Ended(Cause.NOT_STARTED, stderr=str(error).encode())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from penguin_agent.collect.discovery import Signed
     from penguindome.reports import Output
 
 log = Logger(__name__)
@@ -96,6 +97,7 @@ class Collector:
         runner: how one plugin runs; children of this process by default.
         guard: looks at the machine's state before and after.
         monotonic: seconds, for the bench.
+        signed: the plugins that operators signed, given the deadline; None where there are none.
     """
 
     def __init__(
@@ -106,8 +108,10 @@ class Collector:
         runner: Runner | None = None,
         guard: RebootGuard | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        signed: Callable[[timedelta], Signed | None] = lambda _deadline: None,
     ) -> None:
         self._settings = settings
+        self._signed = signed
         self._runner = runner or _child_runner(settings, clock)
         self._guard = guard or RebootGuard(run_tool)
         self._monotonic = monotonic
@@ -119,7 +123,12 @@ class Collector:
     def discover(self) -> Discovery:
         """Look for plugins anew; files may have come or gone."""
         settings = self._settings
-        return find_plugins(settings.shipped, settings.local, deadline=settings.deadline)
+        return find_plugins(
+            settings.shipped,
+            settings.local,
+            deadline=settings.deadline,
+            signed=self._signed(settings.deadline),
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all plugins there are, for the schedule."""
@@ -158,6 +167,11 @@ class Collector:
     def benched(self) -> tuple[str, ...]:
         """Return the names of plugins that have to wait, sorted."""
         return self._bench.benched(self._monotonic())
+
+    def pardon(self, names: Collection[str]) -> None:
+        """Let plugins run that are others now than those that misbehaved."""
+        for name in names:
+            self._bench.note(name, self._monotonic(), abused=False)
 
     def _state(self, spec: PluginSpec, now: float) -> PluginState:
         last = self._last.get(spec.name)

@@ -29,18 +29,52 @@ class Discovery:
     problems: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What operators signed, in place of the shipped tree or over it.
+
+    Attributes:
+        plugins: What may run.
+        problems: Name and reason of what may not.
+        over_package: Whether the shipped tree is in force beneath.
+        hidden: File names of the shipped tree that are replaced or removed.
+    """
+
+    plugins: tuple[PluginSpec, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+    over_package: bool = False
+    hidden: frozenset[str] = frozenset()
+
+
 def find_plugins(
-    shipped: Path, local: Path, *, deadline: timedelta = timedelta(seconds=60)
+    shipped: Path,
+    local: Path,
+    *,
+    deadline: timedelta = timedelta(seconds=60),
+    signed: Signed | None = None,
 ) -> Discovery:
-    """Return the plugins of both folders; a shipped plugin wins over a local one of its name."""
+    """Return the plugins of both folders; a shipped plugin wins over a local one of its name.
+
+    Args:
+        shipped: The package's own.
+        local: The device's own.
+        deadline: For one run.
+        signed: The tree that operators signed, which wins over both; None where there is none.
+    """
     plugins: dict[str, PluginSpec] = {}
     problems: list[tuple[str, str]] = []
-    for folder, is_local in ((shipped, False), (local, True)):
+    if signed is not None:
+        _take_signed(signed, plugins, problems)
+    hidden = signed.hidden if signed else frozenset()
+    with_package = signed is None or signed.over_package
+    for folder, is_local in ((shipped, False), (local, True))[0 if with_package else 1 :]:
         reason = _folder_problem(folder, needed=not is_local)
         if reason:
             problems.append((str(folder), reason))
             continue
         for path in _candidates(folder):
+            if path.name in hidden and not is_local:
+                continue
             name = plugin_name(path)
             reason = _file_problem(path) or _name_problem(name, plugins)
             if reason:
@@ -48,6 +82,17 @@ def find_plugins(
             else:
                 plugins[name] = PluginSpec(name, path, local=is_local, deadline=deadline)
     return Discovery(tuple(plugins[name] for name in sorted(plugins)), tuple(problems))
+
+
+def _take_signed(
+    signed: Signed, plugins: dict[str, PluginSpec], problems: list[tuple[str, str]]
+) -> None:
+    problems.extend(signed.problems)
+    for spec in signed.plugins:
+        if reason := _name_problem(spec.name, plugins):
+            problems.append((spec.path.name, reason))
+        else:
+            plugins[spec.name] = spec
 
 
 def plugin_name(path: Path) -> str:
@@ -58,13 +103,14 @@ def plugin_name(path: Path) -> str:
 def _candidates(folder: Path) -> list[Path]:
     """Return the executables of a folder that mean to be plugins, sorted."""
     try:
-        paths = sorted(path for path in folder.iterdir() if not _is_passed_over(path.name))
+        paths = sorted(path for path in folder.iterdir() if not passed_over(path.name))
     except OSError:
         return []
     return [path for path in paths if not path.is_dir() and os.access(path, os.X_OK)]
 
 
-def _is_passed_over(name: str) -> bool:
+def passed_over(name: str) -> bool:
+    """Tell whether a file's name says that it is no plugin."""
     return name.startswith(".") or name.endswith("~") or name == "__init__.py"
 
 

@@ -10,9 +10,10 @@ from penguin_agent.collect.limits import RunLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
+    from penguin_agent.collect.discovery import Signed
     from penguin_agent.config import Settings
 
 
@@ -22,6 +23,7 @@ def make_collector(
     *,
     work_dir: Path | None = None,
     var_dir: Path | None = None,
+    signed: Callable[[timedelta], Signed | None] = lambda _deadline: None,
 ) -> Collector:
     """Return a collector for these settings."""
     paths, run = settings.paths, settings.run
@@ -38,4 +40,5 @@ def make_collector(
         ),
         clock=now,
         monotonic=boottime,
+        signed=signed,
     )
