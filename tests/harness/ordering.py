@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import grpc.aio
+
 from penguindome.envelope import make_payload
 from penguindome.ids import new_ulid
 from penguindome.orders.receipts import Receipt, SealedReceipt, seal
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from tests.harness.serving import Identity, Running
     from tests.penguindome.signing import Fleet
 
-SECONDS = 5
+SECONDS = 20
 
 
 class Office:
@@ -212,7 +214,7 @@ class Laptop:
         return order_id
 
     async def _read(self, call: Any) -> None:
-        async for message in call:
+        while (message := await call.read()) is not grpc.aio.EOF:
             if message.HasField("envelope"):
                 self.orders.put_nowait(message.envelope)
 
