@@ -20,7 +20,7 @@ from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
 from penguind.wiring_history import make_history, make_metrics, metrics_workers
 from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_orders import make_ordering, make_sending
-from penguind.wiring_releases import make_release_service, make_release_worker, make_releases
+from penguind.wiring_releases import make_release_worker, make_releases
 from penguind.wiring_services import (
     main_services,
     make_check_ins,
@@ -80,7 +80,7 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         history=history,
         watch=watch,
         ordering=ordering,
-        releases=make_release_service(base, releases),
+        releases=releases,
     )
     ports = make_port_watch(base, judging, check_ins)
     backups = PeriodicBackups(settings, database, clock)

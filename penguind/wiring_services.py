@@ -75,11 +75,11 @@ if TYPE_CHECKING:
     from penguind.config import AgentsSettings
     from penguind.history import History
     from penguind.identity.clones import Clones
-    from penguind.services.release import ReleaseService
     from penguind.watch.worker import Watch
     from penguind.wiring_alerts import Alerting
     from penguind.wiring_base import Base, Judging
     from penguind.wiring_orders import Ordering
+    from penguind.wiring_releases import Releases
 
 _SECOND = timedelta(seconds=1)
 
@@ -136,7 +136,7 @@ def main_services(
     history: History,
     watch: Watch,
     ordering: Ordering,
-    releases: ReleaseService,
+    releases: Releases,
 ) -> list[Served]:
     """Return what callers with a certificate get."""
     agent = AgentService(
@@ -146,8 +146,10 @@ def main_services(
         verdicts=VerdictView(base.stores.issues, judging.auditor),
         delivery=ordering.delivery,
         updates=ordering.updates,
+        contents=releases.contents,
         clock=base.clock,
     )
+    trail = TrailService(trail=TrailQueries(base.database), selector=base.selector)
     return [
         _served(agent_pb2, agent_pb2_grpc, "Agent", agent),
         _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
@@ -160,10 +162,10 @@ def main_services(
         _served(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
-        _served(release_pb2, release_pb2_grpc, "Release", releases),
+        _served(release_pb2, release_pb2_grpc, "Release", releases.service),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
-        _served(trail_pb2, trail_pb2_grpc, "Trail", _trail(base)),
+        _served(trail_pb2, trail_pb2_grpc, "Trail", trail),
         _served(trust_pb2, trust_pb2_grpc, "Trust", make_trust_service(base)),
     ]
 
@@ -294,7 +296,3 @@ def _server(base: Base, judging: Judging, history: History) -> ServerService:
 
 def _token(base: Base) -> TokenService:
     return TokenService(base.stores.tokens, base.advertised, base.clock)
-
-
-def _trail(base: Base) -> TrailService:
-    return TrailService(trail=TrailQueries(base.database), selector=base.selector)

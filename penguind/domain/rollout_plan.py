@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HEALTHY_PERCENT = 90
 RINGS_LIMIT = 16
+LONGEST_SOAK = timedelta(days=365)
 WHOLE = 100
 _RESERVED = frozenset({"all", "rest"})
 
@@ -76,6 +77,8 @@ def checked_plan(plan: Plan) -> Plan:
         raise _bad(f"there are more than {RINGS_LIMIT} rings")
     if not 0 <= plan.healthy_percent <= WHOLE:
         raise _bad("how many are to be healthy is not within 1 and 100 per cent")
+    if not timedelta() <= plan.soak <= LONGEST_SOAK:
+        raise _bad("a ring soaks for a year at most")
     names: set[str] = set()
     percent = 0
     for ring in plan.rings:

@@ -13,7 +13,7 @@ from penguindome.orders.release_body import ReleaseBody, release_body
 from penguindome.payload import read_payload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from datetime import datetime
 
     from penguind.domain.order import Order
@@ -77,7 +77,7 @@ class Contents:
             )
 
     @asynccontextmanager
-    async def upload(self, digest: bytes, size_bytes: int) -> AsyncIterator[Upload | None]:
+    async def upload(self, digest: bytes, size_bytes: int) -> AsyncGenerator[Upload | None, None]:
         """Take one content in; None if it is here already. What is not finished is forgotten.
 
         Raises:
@@ -104,7 +104,7 @@ class Contents:
         finally:
             self._uploads -= 1
 
-    def download(self, digest: bytes, offset: int = 0) -> AsyncIterator[bytes]:
+    def download(self, digest: bytes, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """Yield a content for an operator.
 
         Raises:
@@ -114,7 +114,7 @@ class Contents:
 
     async def fetch(
         self, device_id: str, order_id: str, digest: bytes, offset: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a content for a device, if an order that is for it names the content.
 
         Raises:

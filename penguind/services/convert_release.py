@@ -5,32 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguind.domain.rollout_plan import Plan, Ring
-from penguindome.errors import InvalidInput
 from penguindome.v1 import order_pb2, release_pb2
 
 if TYPE_CHECKING:
     from penguind.domain.rollout import Counts, Rollout
+    from penguind.domain.rollout_plan import Plan
     from penguind.releases.rings import Standing
 
 _SECOND = timedelta(seconds=1)
-_LONGEST_SOAK = timedelta(days=365)
-
-
-def plan_from(message: order_pb2.RolloutPlan) -> Plan:
-    """Return the plan of a message; whether it can be followed is not asked here.
-
-    Raises:
-        InvalidInput: a ring is to stay good for more than a year.
-    """
-    if message.soak_seconds * _SECOND > _LONGEST_SOAK:
-        raise InvalidInput("a ring soaks for a year at most", code="bad-plan", subject="soak")
-    return Plan(
-        rings=tuple(Ring(one.name, one.percent, tuple(one.selectors)) for one in message.rings),
-        healthy_percent=message.healthy_percent,
-        automatic=message.automatic,
-        soak=message.soak_seconds * _SECOND,
-    )
 
 
 def release_message(

@@ -19,7 +19,7 @@ from penguindome.errors import InvalidInput, NotFound, Unavailable
 from penguindome.ids import new_ulid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, Collection
     from datetime import datetime
 
     from penguind.store.database import Database, Session
@@ -173,7 +173,7 @@ class BlobStore:
             await self.abandon(upload_id)
         return len(old)
 
-    async def pieces(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    async def pieces(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """Yield a content from an offset on, piece by piece, each read when it is asked for.
 
         Raises:

@@ -142,6 +142,7 @@ def test_it_is_offered_no_longer_once_it_expired():
         (Plan(rings=(Ring("a", percent=101),)), "1 to 100"),
         (Plan(rings=(Ring("a", percent=50), CANARY, Ring("b", percent=50))), "adds nobody"),
         (Plan(healthy_percent=101), "within 1 and 100"),
+        (Plan(soak=timedelta(days=366)), "a year at most"),
         (Plan(rings=tuple(Ring(f"r{i}", percent=i + 1) for i in range(17))), "more than 16"),
     ],
 )
