@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from penguinctl import signing, ui, wire
+from penguinctl import signing, trust_view, ui, wire
 from penguinctl.certificate import renewed
 from penguinctl.first_trust import FirstTrust
 from penguinctl.redeem import redeem
@@ -108,8 +108,5 @@ class Setup:
         names = list(dict.fromkeys(name for name in (me.advertised_host, profile.host) if name))
         first.make(signing.own_key(profile, self._wish.passphrase_file), names)
         ui.note(f"Trust document 1 made, signed and published: {first.store.pin().hex()}")
-        ui.note(
-            ui.Styled("WARNING: the threshold of every role is 1. ", "bold"),
-            "Your signature alone has power over every device, and nobody can do without your key."
-            " Add a second operator's (`penguinctl trust add`) before you rely on this fleet.",
-        )
+        trust_view.advise(first.store.current())
+        ui.note("Do that before you rely on this fleet.")

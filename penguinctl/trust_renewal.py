@@ -1,43 +1,99 @@
-"""The next version of the trust document: for another year, and for whom."""
+"""The next version of the trust document: signed, and published or proposed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penguinctl import moments, signing, ui
+from penguinctl import moments, signing, trust_proposals, ui
 from penguinctl.trust_store import publish
 from penguindome import trust
-from penguindome.errors import Forbidden, NotSupported
+from penguindome.errors import AlreadyExists, Forbidden
+from penguindome.trust_proposal import standing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from penguinctl.app import App
+    from penguinctl.trust_proposals import Proposed
     from penguinctl.trust_store import TrustStore
+    from penguindome.envelope import Envelope
     from penguindome.trust import TrustDocument
 
 
-def publish_next(
+def hand_in(
     app: App, store: TrustStore, following: TrustDocument, key: signing.SigningKey
-) -> None:
-    """Sign and publish what follows the newest document held, and pin it.
+) -> Proposed | None:
+    """Sign what follows the newest document held; publish it if that suffices, else propose it.
 
     The key stands in it as it is now: its owner may have moved its end.
 
+    Returns:
+        The proposal; None if the document is published, and pinned here.
+
     Raises:
         PreconditionFailed: This operator holds no trust document, or gpg did not sign.
-        Forbidden: The key has not the root role.
-        NotSupported: The root role needs several signatures.
+        Forbidden: The key has the root role in neither document.
+        AlreadyExists: Something else is proposed already.
     """
-    # Both have to be signed by their own roots; so nobody removes themselves.
-    for each in (store.current(), following):
-        _check_root(each, key.fingerprint)
-    keys = {**following.keys, key.fingerprint: signing.public_key(key)}
-    document = replace(following, keys=keys)
-    envelope = signing.sign(key, trust.KIND, trust.to_payload(document))
+    current = store.current()
+    envelope = signed(current, following, key)
+    document = trust.from_payload(envelope.payload)
+    if not standing(current, document, envelope).complete:
+        check_place(app, store)
+        return trust_proposals.propose(app.session, store.pin(), current, envelope, app.now)
     publish(app.session, document.version, envelope)
     store.keep(document.version, envelope)
+    return None
+
+
+def signed(current: TrustDocument, following: TrustDocument, key: signing.SigningKey) -> Envelope:
+    """Return the next version with our signature.
+
+    Raises:
+        Forbidden: The key has the root role in neither document.
+        PreconditionFailed: gpg did not sign.
+    """
+    check_root(current, following, key.fingerprint)
+    keys = dict(following.keys)
+    if key.fingerprint in keys:
+        keys[key.fingerprint] = signing.public_key(key)
+    payload = trust.to_payload(replace(following, keys=keys))
+    return signing.sign(key, trust.KIND, payload)
+
+
+def check_place(app: App, store: TrustStore) -> None:
+    """Check that nothing is proposed, which a further proposal would push aside.
+
+    Raises:
+        AlreadyExists: Something is.
+    """
+    message = trust_proposals.fetch(app.session)
+    if message is not None:
+        raise AlreadyExists(
+            f"{message.proposed_by} proposed version {store.current().version + 1} already",
+            subject="trust",
+            code="already-proposed",
+            remedy="See `penguinctl trust show`; sign it with `penguinctl trust sign`, or withdraw"
+            " it with `penguinctl trust withdraw`",
+        )
+
+
+def check_root(current: TrustDocument, following: TrustDocument, fingerprint: str) -> None:
+    """Check that a key may sign what follows the current document.
+
+    Raises:
+        Forbidden: It has the root role in neither.
+    """
+    if fingerprint in {*_roots(current), *_roots(following)}:
+        return
+    names = ", ".join(current.operators[one] for one in _roots(current))
+    raise Forbidden(
+        "your signing key has not the root role",
+        subject=fingerprint,
+        code="not-root",
+        remedy=f"Ask one who has it: {names}",
+    )
 
 
 def warn(document: TrustDocument, now: datetime) -> None:
@@ -50,18 +106,5 @@ def warn(document: TrustDocument, now: datetime) -> None:
         )
 
 
-def _check_root(document: TrustDocument, fingerprint: str) -> None:
-    root = document.roles["root"]
-    if fingerprint not in root.fingerprints:
-        names = ", ".join(document.operators[one] for one in root.fingerprints)
-        raise Forbidden(
-            "your signing key has not the root role",
-            subject=fingerprint,
-            code="not-root",
-            remedy=f"Ask one who has it: {names}",
-        )
-    if root.threshold > 1:
-        raise NotSupported(
-            f"the root role needs {root.threshold} signatures, and penguinctl makes one",
-            subject="trust",
-        )
+def _roots(document: TrustDocument) -> tuple[str, ...]:
+    return document.roles["root"].fingerprints

@@ -51,6 +51,10 @@ class TrustStore:
         """Return the hash of the newest document held, which tokens and invitations carry."""
         return trust.document_hash(self._newest().payload)
 
+    def envelopes(self) -> list[Envelope]:
+        """Return all documents held, as they were signed, oldest first."""
+        return [decode(self._folder.read(f"{_FOLDER}/{one}.json")) for one in self.versions()]
+
     def keep(self, version: int, envelope: Envelope) -> None:
         """Store a verified document; the newest one's anchors are who we believe the server by."""
         if version >= max(self.versions(), default=0):

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from penguinctl import moments, output, ui
+from penguinctl import output, ui
 from penguinctl.app import App, pass_app
-from penguinctl.nouns import trust_server
+from penguinctl.exits import NotVerified
+from penguinctl.nouns import trust_history, trust_propose, trust_server, trust_sign
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
 from penguinctl.watching import watch_option
 from penguindome.errors import PreconditionFailed
-from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
+    from penguinctl.trust_proposals import Proposed
     from penguinctl.trust_store import TrustStore
     from penguindome.trust import TrustDocument
 
@@ -31,14 +32,37 @@ def trust() -> None:
 @output_option
 @pass_app
 def show(app: App, output_format: str) -> None:
-    """Show the newest trust document, after verifying it here."""
-    from penguinctl.trust_renewal import warn  # noqa: PLC0415 -- --help stays quick
+    """Show the newest trust document, after verifying it here, and what is proposed.
+
+    It warns where one stolen key is enough, or where nobody may lose theirs.
+    """
+    from penguinctl import trust_view  # noqa: PLC0415 -- --help stays quick
+    from penguinctl.trust_renewal import warn  # noqa: PLC0415 -- as above
 
     store = trust_server.refreshed(app)
-    document = store.current()
-    value = _json(document, store.pin())
-    output.answer(output_format, value, lambda: _show(app, document, store.pin()))
+    document, digest = store.current(), store.pin()
+    proposed = _proposed(app, document)
+
+    def human() -> None:
+        trust_view.show_document(document, digest, app.now)
+        if proposed is not None:
+            trust_view.show_proposal(proposed, app.now)
+
+    value = trust_view.document_json(document, digest, proposed)
+    output.answer(output_format, value, human)
     warn(document, app.now)
+    trust_view.advise(document)
+
+
+def _proposed(app: App, document: TrustDocument) -> Proposed | None:
+    """Return what is proposed; what does not verify is told, as it says nothing of the document."""
+    from penguinctl import trust_proposals  # noqa: PLC0415 -- --help stays quick
+
+    try:
+        return trust_proposals.find(app.session, document, app.now)
+    except NotVerified as error:
+        ui.note(ui.Styled("WARNING: ", "bold"), error.text())
+        return None
 
 
 @trust.command(epilog="\b\nExample:\n  penguinctl trust renew\n")
@@ -48,8 +72,8 @@ def show(app: App, output_format: str) -> None:
 def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None:
     """Sign and publish the next version: the same keys and roles, for another year.
 
-    It needs an operator whose signing key has the root role. Devices fetch it by themselves; tokens
-    made before stay good.
+    It needs an operator whose signing key has the root role; where that takes several, it becomes a
+    proposal for the others to sign. Devices fetch it by themselves; tokens made before stay good.
     """
     from penguindome.trust import renewed  # noqa: PLC0415 -- --help stays quick
 
@@ -89,6 +113,8 @@ def add(
 
     Compare the fingerprint with the one that `penguinctl init` told the operator, who makes the
     file with: gpg --export --export-options export-minimal FINGERPRINT
+
+    Where the root role takes several signatures, it becomes a proposal for the others to sign.
     """
     from penguindome.openpgp import key_fingerprint  # noqa: PLC0415 -- --help stays quick
     from penguindome.trust import joined  # noqa: PLC0415 -- as above
@@ -113,7 +139,9 @@ def remove(
 ) -> None:
     """Let an operator's signature count no more.
 
-    What the operator may ask of the server ends with `penguind operator revoke`, on the server.
+    What the operator may ask of the server ends with `penguinctl operator revoke`. Where the root
+    role takes several signatures, or you remove yourself, it becomes a proposal for the others to
+    sign. If the key was stolen, propose the removal with --void-before-now instead.
     """
     from penguindome.trust import left  # noqa: PLC0415 -- --help stays quick
 
@@ -141,64 +169,20 @@ def _publish(
     passphrase_file: Path | None,
     output_format: str,
 ) -> None:
-    trust_server.publish(app, store, following, passphrase_file)
+    from penguinctl import trust_view  # noqa: PLC0415 -- --help stays quick
+
+    proposed = trust_server.publish(app, store, following, passphrase_file)
     document = store.current()
-    value = _json(document, store.pin())
-    end = moments.local(to_unix_ms(document.expires_time), app.now)
-    said = f"Trust document {document.version} is signed and published; it ends {end}."
-    output.answer(output_format, value, lambda: ui.out(said))
+    value = trust_view.document_json(document, store.pin(), proposed)
+    output.answer(output_format, value, lambda: trust_server.said(app, document, proposed))
+    if proposed is None:
+        trust_view.advise(document)
 
 
-def _show(app: App, document: TrustDocument, digest: bytes) -> None:
-    from penguinctl.server_trust import fingerprint, written  # noqa: PLC0415 -- --help stays quick
-
-    rows: list[tuple[str, str | ui.Styled]] = [
-        ("Version", str(document.version)),
-        ("Hash", digest.hex()),
-        ("Fleet", document.fleet),
-        ("Issued", moments.local(to_unix_ms(document.issued_time), app.now)),
-        ("Ends", moments.local(to_unix_ms(document.expires_time), app.now)),
-    ]
-    rows += [
-        (f"Key of {document.operators[one]}", one)
-        for one in sorted(document.operators, key=document.operators.__getitem__)
-    ]
-    rows += [
-        (f"Role {name}", f"{role.threshold} of {_names(document, role.fingerprints)}")
-        for name, role in document.roles.items()
-    ]
-    rows += [("TLS anchor", fingerprint(one)) for one in document.tls_anchors]
-    rows += [("Address", written(one)) for one in document.server_addresses]
-    output.pairs(rows)
-
-
-def _names(document: TrustDocument, fingerprints: tuple[str, ...]) -> str:
-    return output.words([document.operators[one] for one in fingerprints])
-
-
-def _json(document: TrustDocument, digest: bytes) -> dict[str, Any]:
-    from penguinctl.server_trust import fingerprint, written  # noqa: PLC0415 -- --help stays quick
-
-    return {
-        "version": document.version,
-        "hash": digest.hex(),
-        "fleet_id": document.fleet,
-        "issued_time": moments.iso(to_unix_ms(document.issued_time)),
-        "expires_time": moments.iso(to_unix_ms(document.expires_time)),
-        "operators": [
-            {"name": name, "fingerprint": one} for one, name in sorted(document.operators.items())
-        ],
-        "roles": {
-            name: {
-                "threshold": role.threshold,
-                "operators": [document.operators[one] for one in role.fingerprints],
-            }
-            for name, role in document.roles.items()
-        },
-        "tls_anchors": [fingerprint(one) for one in document.tls_anchors],
-        "server_addresses": [written(one) for one in document.server_addresses],
-    }
-
-
+trust.add_command(trust_propose.propose)
+trust.add_command(trust_sign.sign)
+trust.add_command(trust_sign.publish)
+trust.add_command(trust_sign.withdraw)
+trust.add_command(trust_history.history)
 trust.add_command(trust_server.anchors)
 trust.add_command(trust_server.addresses)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguinctl.server_trust import Offered
+    from penguinctl.trust_proposals import Proposed
     from penguinctl.trust_store import TrustStore
     from penguindome.trust import TrustDocument
 
@@ -81,9 +82,9 @@ def anchors(
         _compare(new, compared, yes=yes)
         kept = [*new, *document.tls_anchors]
     following = with_server(document, app.now, anchors=kept)
-    publish(app, store, following, passphrase_file)
-    value = _json(store.current(), found)
-    output.answer(output_format, value, lambda: _said(app, store.current()))
+    proposed = publish(app, store, following, passphrase_file)
+    value = _json(store.current(), found, proposed)
+    output.answer(output_format, value, lambda: said(app, store.current(), proposed))
 
 
 @click.command(
@@ -124,19 +125,23 @@ def addresses(
     if places and clear:
         raise click.UsageError("give --set or --clear, not both")
     wanted = [parse_place(text) for text in places]
-    store = refreshed(app)
+    store, proposed = refreshed(app), None
     if wanted or clear:
         following = with_server(store.current(), app.now, addresses=wanted)
-        publish(app, store, following, passphrase_file)
+        proposed = publish(app, store, following, passphrase_file)
     document = store.current()
     rows = [written(one) for one in document.server_addresses]
-    value = {"version": document.version, "addresses": [{"address": one} for one in rows]}
+    value = {
+        "version": document.version,
+        "addresses": [{"address": one} for one in rows],
+        "proposed_version": _proposed_version(proposed),
+    }
 
     def human() -> None:
         for each in rows or ["The trust document names none; devices use their token's."]:
             ui.out(each)
         if wanted or clear:
-            _said(app, document)
+            said(app, document, proposed)
 
     output.answer(output_format, value, human)
 
@@ -152,15 +157,22 @@ def refreshed(app: App) -> TrustStore:
 
 def publish(
     app: App, store: TrustStore, following: TrustDocument, passphrase_file: Path | None
-) -> None:
-    """Sign and publish the next version."""
+) -> Proposed | None:
+    """Sign the next version, and publish it; return the proposal if it takes more signatures."""
     from penguinctl import signing, trust_renewal  # noqa: PLC0415 -- --help stays quick
 
     key = signing.own_key(app.profile, passphrase_file)
-    trust_renewal.publish_next(app, store, following, key)
+    return trust_renewal.hand_in(app, store, following, key)
 
 
-def _said(app: App, document: TrustDocument) -> None:
+def said(app: App, document: TrustDocument, proposed: Proposed | None) -> None:
+    """Say that the newest document is published, or that a further one is only proposed."""
+    from penguinctl import trust_view  # noqa: PLC0415 -- --help stays quick
+
+    if proposed is not None:
+        ui.out("One signature is not enough, so nothing is published yet.")
+        trust_view.show_proposal(proposed, app.now)
+        return
     end = moments.local(to_unix_ms(document.expires_time), app.now)
     ui.out(f"Trust document {document.version} is signed and published; it ends {end}.")
 
@@ -240,8 +252,18 @@ def _rows(document: TrustDocument, found: Sequence[Offered]) -> list[dict[str, A
     ]
 
 
-def _json(document: TrustDocument, found: Sequence[Offered]) -> dict[str, Any]:
+def _json(
+    document: TrustDocument, found: Sequence[Offered], proposed: Proposed | None = None
+) -> dict[str, Any]:
     rows = _rows(document, found)
     for each in rows:
         each["ends_time"] = moments.iso(to_unix_ms(each.pop("end")))
-    return {"version": document.version, "anchors": rows}
+    return {
+        "version": document.version,
+        "anchors": rows,
+        "proposed_version": _proposed_version(proposed),
+    }
+
+
+def _proposed_version(proposed: Proposed | None) -> int | None:
+    return None if proposed is None else proposed.document.version

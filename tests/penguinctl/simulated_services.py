@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from penguindome import chain, selectors
-from penguindome.errors import AlreadyExists, InvalidInput, NotFound
+from penguindome.errors import InvalidInput, NotFound
 from penguindome.v1 import (
     check_pb2,
     check_pb2_grpc,
@@ -25,6 +25,7 @@ from penguindome.v1 import (
 from tests.penguinctl.simulated_anchors import Anchors
 from tests.penguinctl.simulated_operators import Blocking
 from tests.penguinctl.simulated_quiet import Snoozing, Suspending
+from tests.penguinctl.simulated_trust import SimulatedTrust
 
 
 @dataclass
@@ -47,6 +48,10 @@ class State:
     trail: list = field(default_factory=list)
     ledger: list = field(default_factory=list)
     trust: list = field(default_factory=list)
+    proposal: trust_pb2.TrustProposal | None = None
+    # What GetProposal answers next, and what SignProposal answers, where a test lies.
+    shown_next: list = field(default_factory=list)
+    said_signed: trust_pb2.TrustProposal | None = None
 
     def picked(self, terms, states=("active",)):
         selector = selectors.parse_selector(terms)
@@ -230,18 +235,8 @@ class Ledger(Base, ledger_pb2_grpc.LedgerServiceServicer):
         )
 
 
-class Trust(Base, trust_pb2_grpc.TrustServiceServicer):
-    def GetTrust(self, request, context):  # noqa: N802
-        return trust_pb2.GetTrustResponse(documents=self.state.trust)
-
-    def PublishTrust(self, request, context):  # noqa: N802
-        held = [item.version for item in self.state.trust]
-        if request.document in self.state.trust:
-            return trust_pb2.PublishTrustResponse()
-        if request.document.version in held:
-            raise AlreadyExists("the fleet has a trust document")
-        self.state.trust.append(request.document)
-        return trust_pb2.PublishTrustResponse()
+class Trust(SimulatedTrust, Base, trust_pb2_grpc.TrustServiceServicer):
+    """Documents and proposals."""
 
 
 class Server(Anchors, Base, server_pb2_grpc.ServerServiceServicer):
