@@ -17,9 +17,13 @@ from penguind.checkin import CheckIns
 from penguind.gate import Gate
 from penguind.identity.identities import Identities
 from penguind.ingest import Ingest
+from penguind.orders.delivery import Delivery
+from penguind.orders.hub import Hub
 from penguind.presence import AgentSettings, Presence
 from penguind.rates import RateLimits, ReportRates
 from penguind.services.agent import AgentService
+from penguind.store.order_targets import OrderTargetStore
+from penguind.store.orders import OrderStore
 from penguind.store.states import StateStore
 from penguind.store.trail import TrailStore
 from penguind.verdicts import DeviceVerdicts
@@ -95,6 +99,16 @@ class Server:
             ingest=self.ingest,
             rates=ReportRates(limits or RateLimits()),
             verdicts=NoVerdicts(),
+            delivery=Delivery(
+                presence=self.presence,
+                orders=OrderStore(database),
+                targets=OrderTargetStore(database),
+                hub=Hub(),
+                offers=None,
+                clock=clock,
+            ),
+            updates=None,
+            contents=None,
             clock=clock,
             heartbeat_seconds=heartbeat_seconds,
         )
