@@ -163,6 +163,7 @@ class OrderDesk:
         if plan is not None:
             await self._releases.check(opened, plan, now)
             return
+        await self._releases.require(opened.body)
         await self._check_devices(opened.payload.devices)
 
     async def _check_devices(self, device_ids: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from penguind.domain.order import Order
     from penguind.domain.rollout_plan import Plan
-    from penguindome.orders.opening import Opened
+    from penguindome.orders.opening import Body, Opened
 
 
 class Offers(Protocol):
@@ -38,6 +38,13 @@ class Releases(Protocol):
         Raises:
             PreconditionFailed: Its contents are not here, or its number is not the next.
             InvalidInput: The plan cannot be followed.
+        """
+
+    async def require(self, body: Body) -> None:
+        """Refuse what needs contents that are not here; most bodies need none.
+
+        Raises:
+            PreconditionFailed: `missing-contents`.
         """
 
     async def publish(self, order: Order, opened: Opened, plan: Plan | None, now: datetime) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penguind.releases.contents import Contents
     from penguind.releases.rings import Rings, Standing
     from penguind.store.rollouts import RolloutStore
-    from penguindome.orders.opening import Opened
+    from penguindome.orders.opening import Body, Opened
 
 log = logger("penguind.releases")
 
@@ -69,6 +69,14 @@ class ReleaseDesk:
         if number <= highest:
             raise used_number(number, highest)
         await self._contents.require(opened.body)
+
+    async def require(self, body: Body) -> None:
+        """Refuse what needs contents that are not here.
+
+        Raises:
+            PreconditionFailed: `missing-contents`.
+        """
+        await self._contents.require(body)
 
     async def publish(self, order: Order, opened: Opened, plan: Plan | None, now: datetime) -> None:
         """Begin to roll a release out, once enough operators signed it; repeating is harmless.
