@@ -21,7 +21,7 @@ from penguin_agent.wipe.accounts import (
     with_subuids,
 )
 from penguin_agent.wipe.homes import Home, Homes
-from penguin_agent.wipe.processes import Owners, count_by_user
+from penguin_agent.wipe.processes import count_by_user
 from penguin_agent.wipe.telling import LISTED, clean, listed, tally_json
 from penguin_agent.wipe.volumes import Volume, Volumes
 from penguindome.errors import PenguinDomeError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguin_agent.parsers.tools import Run
+    from penguin_agent.wipe.processes import Owners
 
 
 @dataclass(frozen=True, slots=True)
