@@ -35,6 +35,8 @@ def retention_settings(section: Section) -> RetentionSettings:
         "closed_issues": _days(section, "closed_issues_days", 400),
         "history": _days(section, "history_days", 400),
         "outbox": _days(section, "outbox_days", 30),
+        "orders": _days(section, "orders_days", 400),
+        "order_output": _days(section, "order_output_days", 180),
         "invitations": _days(section, "invitations_days", 90),
     }
 

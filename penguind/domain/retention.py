@@ -33,6 +33,10 @@ KINDS = (
     Kind("closed_issues", "issues", "closed_time", {"state": "closed", "holds": {"$ne": True}}),
     Kind("history", "history", "time"),
     Kind("outbox", "outbox", "created_time", {"state": {"$in": ["sent", "failed", "withdrawn"]}}),
+    # The age of targets begins with their order's end: a device that took a release stays known.
+    Kind("orders", "order_targets", "order_ended_time"),
+    Kind("orders", "orders", "ended_time"),
+    Kind("order_output", "order_output", "stored_time"),
     Kind("invitations", "invitations", "expires_time"),
     Kind("invitations", "tokens", "expires_time"),
     Kind("invitations", "redemptions", "expires_time"),

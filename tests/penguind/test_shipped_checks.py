@@ -138,6 +138,12 @@ ROWS = [
     ("poison-report", agent(), "pass"),
     ("poison-report", agent(dead_letters=1), "fail"),
     ("not-reporting", {}, "pass"),
+    ("order-refused", agent(), "pass"),
+    ("order-refused", agent(refused_orders=[]), "pass"),
+    ("order-refused", agent(refused_orders=[{"order_id": "x", "code": "not-signed"}]), "fail"),
+    ("altered-plugins", agent(), "pass"),
+    ("altered-plugins", agent(altered=[]), "pass"),
+    ("altered-plugins", agent(altered=["plugins/sshd"]), "fail"),
 ]
 
 
