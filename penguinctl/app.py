@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from penguinctl.profile import Profile, ProfileFolder
-    from penguinctl.session import Session
+    from penguinctl.session import Session, Stream
 
 
 class App:
@@ -85,6 +85,10 @@ class App:
 
         names.learn(self.folder, method, request, response)
         return response
+
+    def stream(self, method: str, request: Message) -> Stream:
+        """Call a method of the server that answers with a stream, e.g. "order.WatchOrder"."""
+        return self.session.stream(method, request)
 
     def begin_round(self) -> None:
         """Let the next round of a watch have a time of its own."""

@@ -12,6 +12,7 @@ NOT_PERMITTED = 4
 UNREACHABLE = 5
 CONFLICT = 6
 NOT_VERIFIED = 7
+WAITING = 8
 INTERRUPTED = 130
 
 _BY_CLASS: tuple[tuple[type[errors.PenguinDomeError], int], ...] = (

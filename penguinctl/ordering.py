@@ -38,6 +38,29 @@ _LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Picked:
+    """Devices that an order is for.
+
+    Attributes:
+        devices: Those that allow it, by hostname.
+        denying: Those whose own settings forbid it; the order leaves them out.
+    """
+
+    devices: tuple[device_pb2.Device, ...]
+    denying: tuple[device_pb2.Device, ...] = ()
+
+    @property
+    def device_ids(self) -> tuple[str, ...]:
+        """Return what payloads name."""
+        return tuple(one.device_id for one in self.devices)
+
+    @property
+    def hostnames(self) -> dict[str, str]:
+        """Return what bodies carry: hostnames by device id."""
+        return {one.device_id: one.hostname for one in self.devices}
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """An order that nobody signed yet.
 
@@ -67,8 +90,8 @@ class Signed:
     trust: TrustDocument
 
 
-def pick(app: App, selectors: Sequence[str], kind: str) -> dict[str, device_pb2.Device]:
-    """Return the active devices that selectors mean, by id, without those that forbid the kind.
+def pick(app: App, selectors: Sequence[str], kind: str) -> Picked:
+    """Return the active devices that selectors mean; those that forbid the kind apart, and told.
 
     Raises:
         NotFound: The selectors mean none.
@@ -76,12 +99,13 @@ def pick(app: App, selectors: Sequence[str], kind: str) -> dict[str, device_pb2.
     """
     allow = kind_of(kind).allow
     found = devices.find_some(app, selectors)
-    denying = [one for one in found if allow and allow in one.denied]
+    denying = [one for one in found if allow in one.denied]
+    allowing = tuple(one for one in found if allow not in one.denied)
     for one in denying[:_LISTED]:
         ui.note(f"{printable(one.hostname)}: its own settings forbid {allow}")
     if len(denying) > _LISTED:
         ui.note(f"… and those of {len(denying) - _LISTED} further devices")
-    if len(denying) == len(found):
+    if not allowing:
         raise PreconditionFailed(
             f"no device is left that allows {allow}",
             subject=" ".join(selectors),
@@ -89,12 +113,7 @@ def pick(app: App, selectors: Sequence[str], kind: str) -> dict[str, device_pb2.
             remedy="Nothing was sent; a device's own settings stand in its agent.toml, and only its"
             " root changes them",
         )
-    return {one.device_id: one for one in found if not (allow and allow in one.denied)}
-
-
-def hostnames(picked: Mapping[str, device_pb2.Device]) -> dict[str, str]:
-    """Return what bodies carry: hostnames by device id."""
-    return {device_id: one.hostname for device_id, one in picked.items()}
+    return Picked(allowing, tuple(denying))
 
 
 def signed(

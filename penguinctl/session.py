@@ -13,6 +13,9 @@ from penguindome.error_wire import from_rpc_error
 from penguindome.errors import PenguinDomeError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
     from google.protobuf.message import Message
 
     from penguinctl.profile import Profile, ProfileFolder
@@ -30,18 +33,32 @@ class Session:
         self._channel = channel
         self._address = address
 
-    def call(self, method: str, request: Message, *, timeout_seconds: float = 30.0) -> Any:
-        """Call a method by its short name, e.g. "device.ListDevices".
+    def call(
+        self, method: str, request: Message | Iterator[Message], *, timeout_seconds: float = 30.0
+    ) -> Any:
+        """Call a method that answers once by its short name, e.g. "device.ListDevices".
+
+        Args:
+            method: The service's noun and the method.
+            request: One message, or many where the method takes a stream.
+            timeout_seconds: After which it is given up.
 
         Raises:
             PenguinDomeError: What the server answered, or why it could not be reached.
         """
-        noun, name = method.split(".")
-        stub = getattr(getattr(wire, f"{noun}_pb2_grpc"), f"{noun.capitalize()}ServiceStub")
         try:
-            return getattr(stub(self._channel), name)(request, timeout=timeout_seconds)
+            return self._method(method)(request, timeout=timeout_seconds)
         except grpc.RpcError as error:
             raise self._explained(error) from error
+
+    def stream(self, method: str, request: Message) -> Stream:
+        """Call a method that answers with a stream, by its short name, e.g. "order.WatchOrder"."""
+        return Stream(self._method(method)(request), self._explained)
+
+    def _method(self, method: str) -> Any:
+        noun, name = method.split(".")
+        stub = getattr(getattr(wire, f"{noun}_pb2_grpc"), f"{noun.capitalize()}ServiceStub")
+        return getattr(stub(self._channel), name)
 
     def close(self) -> None:
         """End the connection."""
@@ -72,6 +89,37 @@ class Session:
                 retry_after_seconds=ours.retry_after_seconds,
             )
         return ours
+
+
+class Stream:
+    """The messages of one answer; leaving its `with` block ends the call, however that is left."""
+
+    def __init__(self, call: Any, explained: Callable[[grpc.RpcError], PenguinDomeError]) -> None:
+        self._call = call
+        self._explained = explained
+
+    def __enter__(self) -> Self:
+        """Begin; the call has begun already."""
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        """End the call, if it has not ended."""
+        self.cancel()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield messages as they come.
+
+        Raises:
+            PenguinDomeError: What the server answered, or that the connection broke.
+        """
+        try:
+            yield from self._call
+        except grpc.RpcError as error:
+            raise self._explained(error) from error
+
+    def cancel(self) -> None:
+        """End the call from here; safe from any thread, and more than once."""
+        self._call.cancel()
 
 
 def connect(folder: ProfileFolder, profile: Profile, detour: Address | None = None) -> Session:
