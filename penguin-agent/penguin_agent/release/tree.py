@@ -216,5 +216,7 @@ def _order_json(envelope: Envelope) -> dict[str, Json]:
 
 
 def _envelope(value: Json) -> Envelope:
+    if not isinstance(value, dict):
+        raise InvalidInput("an order is no object", code="bad-envelope")
     stored = {name: part for name, part in value.items() if name != "payload_sha256"}
     return envelope_json.from_json(canonical_json(stored))
