@@ -124,6 +124,7 @@ class Scripts:
     def _end(self, one: TreeFile, progress: Progress, outcome: Outcome) -> None:
         self._releases.notes.note(one, outcome.state)
         log.info("Script {} of order {}: {}", one.entry.path, one.origin, outcome.state)
+        self._failpoint("release.script-ended")
         if outcome.state == "succeeded":
             self._releases.finish_script(one.entry.path)
         progress.ended(one.entry.path, outcome)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penguin_agent.release.folder import TreeFolder
-    from penguin_agent.release.tree import TreeFile, TreeName
+    from penguin_agent.release.tree import TreeName
     from penguindome.envelope import Envelope
     from penguindome.orders.manifest import FileEntry
     from penguindome.trust_document import TrustDocument
@@ -108,7 +108,7 @@ def check_files_at(top: int, tree: Tree) -> tuple[str, ...]:
     """Do the same for a tree in a folder that is open."""
     present = tree.present()
     altered = [path for path, one in present.items() if not _is_good(top, one.entry)]
-    return tuple(sorted([*altered, *_extra(top, present)]))
+    return tuple(sorted([*altered, *_extra(top, tree)]))
 
 
 def _is_good(top: int, entry: FileEntry) -> bool:
@@ -119,8 +119,11 @@ def _is_good(top: int, entry: FileEntry) -> bool:
     return True
 
 
-def _extra(top: int, present: dict[str, TreeFile]) -> list[str]:
-    folders = {path[:at] for path in present for at, char in enumerate(path) if char == "/"}
+def _extra(top: int, tree: Tree) -> list[str]:
+    present = tree.present()
+    # Also folders of which all files are done.
+    paths = [one.entry.path for one in tree.files]
+    folders = {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
     extra: list[str] = []
     for path, is_folder in names_beneath(top):
         known = path in folders if is_folder else path in present or path == TREE_JSON
