@@ -31,9 +31,9 @@ class Device:
 
     `spki` is the public key that its certificates carry; `pending_spki` one that was asked for at a
     renewal and not used yet. `serials` are the newest certificates', oldest first. `hints` are
-    keyed hashes of hardware identifiers by kind: they point, and never merge records. `release` is
-    the number of the one that it runs, `denied` the kinds of orders that its own settings forbid, as
-    it said.
+    keyed hashes of hardware identifiers by kind: they point, and never merge records. As it
+    said itself, `release` is the number of the one that it runs, and `denied` are the kinds of
+    orders that its own settings forbid.
     """
 
     device_id: str

@@ -60,7 +60,7 @@ class Office:
             "devices": list(hostnames),
             "reason": "a test",
             "by": "alice",
-            "body": {"hostnames": dict(hostnames), **body},
+            "body": {**({"hostnames": dict(hostnames)} if hostnames else {}), **body},
         }
         return make_payload(**(fields | changes))
 
