@@ -23,7 +23,7 @@ from penguindome.payload import make_payload, read_payload
 from penguindome.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -122,7 +122,7 @@ def signed(
     *,
     passphrase_file: Path | None,
     yes: bool,
-    question: str = "",
+    ask: Callable[[], None] | None = None,
 ) -> Signed:
     """Show an order as it will be signed, ask if somebody is there, and sign it.
 
@@ -130,8 +130,8 @@ def signed(
         app: The running command.
         draft: What is ordered.
         passphrase_file: For automation.
-        yes: Whether nothing is asked (or was asked already).
-        question: What is asked; empty for the usual one.
+        yes: Whether nothing is asked.
+        ask: Asks instead, whoever is there, and raises PreconditionFailed after a no.
 
     Raises:
         Forbidden: This operator's signature does not count for it, or devices would refuse it.
@@ -144,9 +144,10 @@ def signed(
     key = signing.own_key(app.profile, passphrase_file)
     check_role(trust, kind, key.fingerprint)
     said = read_payload(payload)
-    if asks(yes=yes):
+    if ask is not None or asks(yes=yes):
         order_render.show(kind, said, read_body(said), app.now)
-        confirm(question or f"Sign and send this to {order_render.counted(said)}?")
+        ask = ask or (lambda: confirm(f"Sign and send this to {order_render.counted(said)}?"))
+        ask()
     envelope = signing.sign(key, kind.name, payload)
     return Signed(envelope, opened(app, envelope, trust), trust)
 

@@ -24,6 +24,7 @@ def device_message(
     open_issues: Sequence[str],
     same_hardware: Sequence[str] = (),
     user_email: str = "",
+    with_public_key: bool = False,
 ) -> device_pb2.Device:
     """Return a device as operators see it."""
     suspended = device.suspended(last_report_time)
@@ -51,6 +52,7 @@ def device_message(
         held_reason=device.blocked_reason or (device.suspended_reason if suspended else ""),
         release=device.release,
         denied=device.denied,
+        public_key=device.spki if with_public_key else b"",
     )
 
 

@@ -62,6 +62,7 @@ class DeviceService(DeviceServiceServicer):
                     last_report_time=entry.last_report_time,
                     open_issues=entry.open_issues,
                     user_email=entry.user_email,
+                    with_public_key=request.public_keys,
                 )
                 for entry in entries
             ]
