@@ -102,6 +102,8 @@ class Job:
         check_private(self.folder, owner_uid=owner, max_mode=0o700, directory=True)
         path = self.folder / "order.json"
         check_private(path, owner_uid=owner, max_mode=0o600, directory=False)
+        if self.has_begun():
+            raise AlreadyExists("this wipe was begun before", code="begun")
         # Closed by the end of the process only: the lock is its sign of life.
         fcntl.flock(os.open(path, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
         if not self._make("begun", b"wiping"):

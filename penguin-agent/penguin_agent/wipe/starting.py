@@ -20,11 +20,11 @@ _SYSTEMD = Path("/run/systemd/system")
 _TIMEOUT_SECONDS = 60
 
 
-def command(job: Job) -> list[str]:
+def command(job: Job, *, systemd: bool) -> list[str]:
     """Return the words that start it: a unit of its own under systemd, else a session."""
     arguments = [str(job.state_dir), job.order_id]
     words = restart_command(arguments, package_folders(), "penguin_agent.wipe.entry")
-    if not _SYSTEMD.is_dir():
+    if not systemd:
         return ["setsid", "--fork", *words]
     unit = ["--unit", f"penguin-wipe-{job.order_id}", "--service-type=exec", "--collect"]
     frame = ["-p", "Restart=no", "-p", "OOMScoreAdjust=-900", "-p", "LimitCORE=0"]
@@ -40,7 +40,7 @@ def start(job: Job) -> None:
     nothing = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            command(job),
+            command(job, systemd=_SYSTEMD.is_dir()),
             stdin=nothing,
             stdout=nothing,
             stderr=nothing,
