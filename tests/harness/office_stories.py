@@ -44,6 +44,7 @@ def in_office(
 async def until(condition: Callable[[], Awaitable[object]], seconds: float = 20) -> Any:
     """Return what a condition returns once it is true."""
     async with asyncio.timeout(seconds):
-        while not (found := await condition()):
+        while True:
+            if found := await condition():
+                return found
             await asyncio.sleep(0.02)
-        return found

@@ -133,8 +133,9 @@ def test_an_order_waits_until_enough_signed_it(mongo_uri, signers):
             await web.no_order()
             listed = await office.stub().ListOrders(order_pb2.ListOrdersRequest(only_waiting=True))
             assert [one.order_id for one in listed.orders] == [order.order_id]
+            await asyncio.sleep(1.1)
             error = await refusal(office.approve(envelope, "alice"))
-            assert error.code == "signed-already"
+            assert error.code == "signed-already", "another signature of hers, by its time"
             wrong = order_pb2.ApproveOrderRequest(
                 order_id=order.order_id,
                 payload_sha256=hashlib.sha256(b"another").digest(),
