@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gnupg
 
 from penguinctl.exits import NotVerified
+from penguinctl.gpg_home import check_short, check_unlocked
 from penguindome.envelope import Envelope, signed_bytes
 from penguindome.errors import Forbidden, InvalidInput, NotFound, PreconditionFailed
 from penguindome.gpgv import verify_detached
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from penguinctl.profile import Profile
 
-# gpg-agent's socket has to fit into 108 bytes where /run/user/<uid> is missing.
-LONGEST_HOME = 80
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 
 
@@ -79,6 +78,7 @@ def existing_key(text: str, home: Path | None, passphrase: str | None) -> Signin
 
     Raises:
         InvalidInput: The text is no fingerprint.
+        PreconditionFailed: The home's path is too long.
         NotFound: No such secret key is there.
     """
     fingerprint = text.replace(" ", "").upper().removeprefix("0X")
@@ -88,6 +88,7 @@ def existing_key(text: str, home: Path | None, passphrase: str | None) -> Signin
             subject=text,
             remedy="Give the 40 digits that `gpg --list-secret-keys` shows",
         )
+    check_short(home)
     key = SigningKey(fingerprint, home, own_home=False, passphrase=passphrase)
     with _gpg(key.home, own_home=False) as gpg:
         known = {entry["fingerprint"] for entry in gpg.list_keys(secret=True)}
@@ -113,16 +114,12 @@ def make_key(
         passphrase: None lets gpg's agent ask for one, an empty one leaves the key unprotected.
 
     Raises:
-        PreconditionFailed: The home's path is too long, or gpg made no key.
+        PreconditionFailed: The home's path is too long, it is locked, or gpg made no key.
     """
-    if len(os.fsencode(home)) > LONGEST_HOME:
-        raise PreconditionFailed(
-            f"the path is longer than {LONGEST_HOME} bytes, too long for gpg-agent's socket",
-            subject=str(home),
-            remedy="Give a shorter one with --gpg-home",
-        )
+    check_short(home, always=True)
     own_home = ours or not home.exists() or not any(home.iterdir())
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_unlocked(home)
     address = f"{operator}@{fleet[:8]}.invalid"
     with _gpg(home, own_home=own_home) as gpg:
         # An interrupted run may have left its key.
@@ -171,9 +168,10 @@ def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
     """Return payload bytes in an envelope with our signature.
 
     Raises:
-        PreconditionFailed: gpg did not sign.
+        PreconditionFailed: gpg did not sign, or could not in such a home.
         NotVerified: What gpg made does not verify.
     """
+    check_short(key.home)
     message = signed_bytes(kind, payload)
     with _gpg(key.home, own_home=key.own_home) as gpg:
         made = gpg.sign(
@@ -215,7 +213,8 @@ def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
     environment = dict(os.environ)
     if "GPG_TTY" not in environment and os.isatty(2):
         environment["GPG_TTY"] = os.ttyname(2)
-    options = ["--no-options"] if own_home else []
+    # Whom gpg would trust means nothing here, and a lock on that would be waited for.
+    options = ["--no-auto-check-trustdb", *(["--no-options"] if own_home else [])]
     try:
         gpg = gnupg.GPG(
             gnupghome=None if home is None else str(home), options=options, env=environment

@@ -21,6 +21,8 @@ RANDOM_FOR_SECRETS = (
     "possession",
     "envelope",
 )
+# Options of gpg, and of python-gnupg.
+TEXT_SIGNATURES = {"--textmode", "--text-mode", "--clear-sign", "--clearsign", "sign_file"}
 SINK = tree.ROOT / "penguinctl"
 PLUGINS = tree.ROOT / "penguin-agent/plugins"
 Rule = Callable[[ast.AST], str | None]
@@ -94,6 +96,19 @@ def signs_file(node: ast.AST) -> str | None:
     return "sign bytes with gpg.sign" if called(node).endswith(".sign_file") else None
 
 
+def signs_text(node: ast.AST) -> str | None:
+    """Refuse OpenPGP signatures on text, or around it: only a detached one is over exact bytes."""
+    if isinstance(node, ast.Constant):
+        return "sign bytes, detached" if node.value in TEXT_SIGNATURES else None
+    if called(node).rpartition(".")[0].rpartition(".")[2] != "gpg" or not called(node).endswith(
+        ".sign"
+    ):
+        return None
+    words = {word.arg: word.value for word in node.keywords} if isinstance(node, ast.Call) else {}
+    said = {name: getattr(words.get(name), "value", None) for name in ("detach", "clearsign")}
+    return None if said == {"detach": True, "clearsign": False} else "sign bytes, detached"
+
+
 def formats_log(node: ast.AST) -> str | None:
     """Refuse log messages that are not constants: data in them would be read as placeholders."""
     owner, _, level = called(node).rpartition(".")
@@ -153,6 +168,7 @@ EVERYWHERE: tuple[Rule, ...] = (
     loads_yaml,
     uses_shell,
     signs_file,
+    signs_text,
     formats_log,
     counts_placeholders,
 )

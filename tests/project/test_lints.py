@@ -15,6 +15,10 @@ BAD = {
     "shell": (SHIPPED, "subprocess.run('ls', shell=True)"),
     "system": (SHIPPED, "os.system('ls')"),
     "sign_file": (SHIPPED, "gpg.sign_file(data)"),
+    "sign_file by name": (SHIPPED, "getattr(gpg, 'sign_file')(path)"),
+    "text mode": (SHIPPED, "run(['gpg', '--textmode', '--detach-sign'])"),
+    "clear text": (SHIPPED, "self.gpg.sign(text)"),
+    "not detached": (SHIPPED, "gpg.sign(data, clearsign=False)"),
     "f-string": (SHIPPED, "log.info(f'device {name}')"),
     "percent": (SHIPPED, "self._log.info('device %s' % name)"),
     "variable": (SHIPPED, "log.error(str(problem))"),
@@ -29,6 +33,7 @@ BAD = {
 GOOD = {
     "safe yaml": (SHIPPED, "yaml.safe_load(text)"),
     "derived loader": (SHIPPED, "yaml.load(text, Loader=StrictLoader)"),
+    "detached": (SHIPPED, "gpg.sign(data, clearsign=False, detach=True)"),
     "constant": (SHIPPED, "log.info('device {}', name)"),
     "named": (SHIPPED, "log.info('device {name}', name=name)"),
     "sink": (tree.ROOT / "penguinctl/ui.py", "print(line)"),
