@@ -24,7 +24,7 @@ CALLERS = ("nobody", "device", "blocked device", "revoked operator", *ROLES)
 OUT = {"nobody": "unavailable", "blocked device": "denied", "revoked operator": "unauthenticated"}
 # Written down once more on purpose: whoever widens the table has to say so here too.
 MAY_CHANGE = {"operator", "admin"}
-READ_ONLY = ("List", "Get", "Preview")
+READ_ONLY = ("List", "Get", "Preview", "Watch", "Read", "Download")
 AT_THE_DOOR = {"not-permitted", "role-missing", "blocked"}
 # What services answer to an empty message, once it has reached them.
 BEHIND_THE_DOOR = {"nonce", "possession"}
