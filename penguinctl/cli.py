@@ -26,6 +26,14 @@ class Penguinctl(LazyGroup):
         "overview": Noun("penguinctl.nouns.overview:overview", "The fleet at a glance."),
         "token": Noun("penguinctl.nouns.token:token", "Enrollment tokens for new devices."),
         "device": Noun("penguinctl.nouns.device:device", "Devices: see, approve, revoke, label."),
+        "run": Noun("penguinctl.nouns.run:run", "Run a command on devices, and see its output."),
+        "command": Noun(
+            "penguinctl.nouns.command:command", "Commands that ran: see, read output, cancel."
+        ),
+        "wipe": Noun("penguinctl.nouns.wipe:wipe", "Wipe a device; by default a dry run."),
+        "order": Noun("penguinctl.nouns.order:order", "Signed orders: see, approve, withdraw."),
+        "release": Noun("penguinctl.nouns.release:release", "Releases: what runs on every device."),
+        "patch": Noun("penguinctl.nouns.patch:patch", "Patches: files for single devices."),
         "issue": Noun("penguinctl.nouns.issue:issue", "Issues: see, audit, snooze, open, close."),
         "check": Noun("penguinctl.nouns.check:check", "Checks: see, and test new ones."),
         "alert": Noun("penguinctl.nouns.alert:alert", "Alerts: what people are told."),
@@ -62,6 +70,7 @@ Exit codes:
   1 failed             5 server unreachable
   2 usage              6 conflict or precondition
   3 nothing matched    7 verification failed
+  8 not ended yet: devices or signatures are still waited for
 """
 
 

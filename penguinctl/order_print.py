@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-    from penguindome.v1 import order_pb2
-
 # What never ends its line is printed in pieces of this size.
 _LINE_BYTES = 64 * 1024
 _TAB = 8
@@ -36,9 +34,9 @@ class Output:
         }
         self._pens: dict[tuple[str, str], _Pen] = {}
 
-    def add(self, device_id: str, piece: order_pb2.OrderOutput) -> None:
-        """Print a piece, so that it can be seen at once."""
-        self._pen(device_id, piece.stream).write(piece.data)
+    def add(self, device_id: str, stream: str, data: bytes) -> None:
+        """Print a piece of stdout or stderr, so that it can be seen at once."""
+        self._pen(device_id, stream).write(data)
 
     def end(self, device_id: str) -> None:
         """Print what a device left without an end of line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -58,7 +58,7 @@ class Watcher:
                     if seen.started and not (_unfinished(seen) if wait else seen.awaited()):
                         break
         except KeyboardInterrupt:
-            _interrupted(order)
+            interrupted(order)
         self._flush(self._names)
         return seen
 
@@ -79,7 +79,7 @@ class Watcher:
                 ui.out(json.dumps(value, ensure_ascii=True))
                 sys.stdout.flush()
         elif what == "output" and self._live is not None:
-            self._live.add(event.device_id, event.output)
+            self._live.add(event.device_id, event.output.stream, event.output.data)
         elif what == "output":
             place = (event.device_id, event.output.stream)
             self._kept.setdefault(place, bytearray()).extend(event.output.data)
@@ -126,7 +126,8 @@ def _tell_offline(app: App, seen: Seen) -> None:
     ui.note(f"{what} offline ({names}{more}); {gets}, until {end}")
 
 
-def _interrupted(order: order_pb2.Order) -> None:
+def interrupted(order: order_pb2.Order) -> NoReturn:
+    """End the command after ctrl-C; say how to go on."""
     ui.note()
     ui.note(
         f"No longer watching order {order.order_id}; it goes on. See how it ends:"

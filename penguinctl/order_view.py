@@ -172,7 +172,7 @@ def results(targets: Sequence[order_pb2.OrderTarget]) -> None:
     output.table(_RESULTS, rows)
 
 
-def targets(found: Sequence[order_pb2.OrderTarget], vouched: Mapping[str, str]) -> None:
+def targets(found: Sequence[order_pb2.OrderTarget], vouched: Sequence[str]) -> None:
     """Print all of an order's targets; `vouched` says by device whose word each is."""
     rows = [
         (
@@ -182,11 +182,10 @@ def targets(found: Sequence[order_pb2.OrderTarget], vouched: Mapping[str, str]) 
             spent(one),
             f"{one.stdout_bytes:,}",
             f"{one.stderr_bytes:,}",
-            vouched.get(f"{one.device_id}/{one.part}", "no"),
+            Styled(word, "" if word.islower() else "red"),
             why(one),
             one.device_id,
         )
-        for one in found
+        for one, word in zip(found, vouched, strict=True)
     ]
-    if rows:
-        output.table(_TARGETS, rows)
+    output.table(_TARGETS, rows)

@@ -256,14 +256,14 @@ def tell_missing(order: order_pb2.Order, of: Signed) -> None:
     several = "" if order.missing_signatures == 1 else "s"
     ui.note(
         f"Order {of.opened.payload.id} waits for {order.missing_signatures} more signature{several}"
-        f" before any device gets it. {who_can_sign(of)}"
+        f" before any device gets it. {who_can_sign(of.opened, of.trust)}"
     )
 
 
-def who_can_sign(of: Signed) -> str:
+def who_can_sign(opened: Opened, trust: TrustDocument) -> str:
     """Say who can give the signatures that an order misses, by the trust document."""
-    held = of.trust.roles[of.opened.kind.role].fingerprints
-    left = sorted(of.trust.operators[one] for one in held if one not in of.opened.signers)
+    held = trust.roles[opened.kind.role].fingerprints
+    left = sorted(trust.operators[one] for one in held if one not in opened.signers)
     if not left:
         return "Nobody else has the role: let a second operator in with penguinctl trust."
-    return f"It can be given by {', '.join(left)}: penguinctl order approve {of.opened.payload.id}"
+    return f"It can be given by {', '.join(left)}: penguinctl order approve {opened.payload.id}"
