@@ -109,7 +109,10 @@ def to_bytes(release: ReleaseFile) -> bytes:
 
 
 def _parsed(line: bytes, rest: bytes) -> ReleaseFile:
-    header = parse_json(line, _LIMITS)
+    try:
+        header = parse_json(line, _LIMITS)
+    except InvalidInput:
+        header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _bad("this is no release")
     body = release_body(header.get("body"))
