@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import socket
@@ -25,18 +26,19 @@ from penguin_agent.connection import (
     TrustMoved,
     VerdictsMoved,
     Welcomed,
-    Wishes,
 )
 from penguin_agent.dead_letters import DeadLetters
 from penguin_agent.identities import Identities
 from penguin_agent.link import Link
 from penguin_agent.ratchet import Ratchet
+from penguin_agent.release.making import make_parts, make_releases
 from penguin_agent.spool import Spool
 from penguin_agent.spool_folder import SpoolFolder
 from penguin_agent.status import clock_words, enrollment_words, moment, output_words, seconds
 from penguin_agent.submitter import Submitter
 from penguin_agent.trust_store import TrustStore
 from penguin_agent.trust_update import update_trust
+from penguin_agent.tuning import Tuning
 from penguin_agent.verdicts import VerdictFile
 from penguin_agent.version import agent_version
 from penguindome.errors import PenguinDomeError
@@ -44,7 +46,6 @@ from penguindome.ids import new_ulid
 from penguindome.names import clean_hostname
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from datetime import datetime
 
@@ -125,8 +126,19 @@ class Agent:
             plugin_intervals=settings.schedule.plugin_intervals,
             random=random.random,
         )
-        self.collector = make_collector(settings, base.clock.now)
+        self.releases = make_releases(
+            settings.paths, identity.device, base.trust, failpoint=failpoint
+        )
+        self.collector = make_collector(settings, base.clock.now, signed=self.releases.signed)
         self.collecting = self._make_collecting()
+        self.release = make_parts(
+            self.releases,
+            link=self.link,
+            collector=self.collector,
+            collecting=self.collecting,
+            spool=self.spool,
+        )
+        self.tuning = Tuning(settings, self.schedule, self.submitter, self.releases)
         if (document := base.trust.newest()) is not None:
             base.clock.signed(document.issued_time)
 
@@ -152,7 +164,20 @@ class Agent:
             clock=self.base.clock,
             boot_id=self.boot_id,
             version=self.base.version,
+            checked=lambda: self.releases.checked,
         )
+
+    async def start(self) -> None:
+        """Look at the tree of signed files; before anything of it runs."""
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self.releases.start)
+        self._moved()
+        self.releases.on_change(lambda: loop.call_soon_threadsafe(self._moved))
+
+    def _moved(self) -> None:
+        """Go by another tree of signed files."""
+        self.tuning.renew()
+        self.collecting.wake()
 
     def woke(self) -> None:
         """Go on after the machine slept: the connection is most likely dead, and much is due."""
@@ -169,7 +194,7 @@ class Agent:
             if allow.collect_now:
                 self.collecting.ask(push)
         elif isinstance(push, SettingsChanged):
-            self._tune(push.wishes)
+            self.tuning.wish(push.wishes)
         elif isinstance(push, TrustMoved):
             await self._fetch_trust(push.version)
         elif isinstance(push, VerdictsMoved):
@@ -205,6 +230,7 @@ class Agent:
             "allow": asdict(self.base.settings.allow),
             "benched": [state.name for state in states if state.benched],
             "failing": [s.name for s in states if s.status in ("error", "timeout")],
+            "release": self.releases.words(),
             "problems": [list(each) for each in self.collector.discover().problems],
             "outputs": output_words(self.spool.current.outputs),
             "collect_interval_seconds": seconds(schedule.collect_interval),
@@ -213,12 +239,13 @@ class Agent:
 
     async def _welcomed(self, welcome: Welcomed) -> None:
         await self._keep(welcome.ratchet)
-        self._tune(welcome.wishes)
+        self.tuning.wish(welcome.wishes)
         self.submitter.wait(welcome.submit_after)
         document = self.base.trust.newest()
         if document is None or welcome.trust_version > document.version:
             await self._fetch_trust(welcome.trust_version)
         await self.fetch_verdicts()
+        self.release.health.welcomed()
 
     async def _keep(self, ratchet: bytes) -> None:
         """Keep what proves at the next check-in that we were here, then say that we do."""
@@ -246,15 +273,6 @@ class Agent:
         if document is not None:
             self.base.clock.signed(document.issued_time)
 
-    def _tune(self, wishes: Wishes) -> None:
-        if not self.base.settings.allow.server_schedule:
-            return
-        self.schedule.tune(
-            interval=wishes.collect_interval, plugin_intervals=wishes.plugin_intervals
-        )
-        if wishes.submit_interval is not None:
-            self.submitter.tune(wishes.submit_interval)
-
     def _hello(self) -> Hello:
         document = self.base.trust.newest()
         return Hello(
@@ -265,6 +283,7 @@ class Agent:
             device_time=self.base.clock.now(),
             spool_depth=self.spool.depth,
             ratchet=self._ratchet.read(),
+            release=self.release.health.greeting(),
         )
 
 

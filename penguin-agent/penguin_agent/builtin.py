@@ -24,6 +24,8 @@ def agent_output(
     problems: Sequence[tuple[str, str]],
     clock_wrong: bool,
     now: datetime,
+    release: int = 0,
+    altered: Sequence[str] = (),
 ) -> Output:
     """Return the output `agent`; only what changes rarely is in it, since a change is a report.
 
@@ -34,6 +36,8 @@ def agent_output(
         problems: name and reason of what cannot run.
         clock_wrong: whether the device's clock is wrong.
         now: the device's clock.
+        release: the number of the release in force, 0 for the package's own.
+        altered: paths of files of the signed tree that are not as they were signed.
     """
     value = {
         "version": version,
@@ -44,6 +48,8 @@ def agent_output(
             for plugin, reason in sorted(problems)[:PROBLEM_LIMIT]
         ],
         "clock": "wrong" if clock_wrong else "ok",
+        "release": release,
+        "altered": sorted(altered)[:PROBLEM_LIMIT],
     }
     return Output(
         name=NAME,

@@ -13,6 +13,7 @@ from logbook import Logger
 
 from penguin_agent.builtin import NAME, agent_output
 from penguin_agent.clock import boottime
+from penguin_agent.release.verify import Checked
 from penguindome.errors import PenguinDomeError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Collecting:
         clock: the device's.
         boot_id: the kernel's.
         version: the agent's.
+        checked: returns the tree of signed files in force, of which the output `agent` tells.
         steady: seconds that never jump and count sleep.
     """
 
@@ -60,6 +62,7 @@ class Collecting:
         clock: DeviceClock,
         boot_id: str,
         version: str,
+        checked: Callable[[], Checked] = Checked,
         steady: Callable[[], float] = boottime,
     ) -> None:
         self._collector = collector
@@ -70,6 +73,7 @@ class Collecting:
         self._clock = clock
         self._boot_id = boot_id
         self._version = version
+        self._checked = checked
         self._steady = steady
         self._requests: asyncio.Queue[CollectWanted | None] = asyncio.Queue(REQUESTS_WAITING)
         self._cost = 0.0
@@ -143,12 +147,15 @@ class Collecting:
 
     def _record(self, collected: Collected, request_id: str) -> None:
         now = self._clock.now()
+        checked = self._checked()
         own = agent_output(
             version=self._version,
             dead_letters=self._dead_letters.count(),
             benched=self._collector.benched(),
             problems=collected.problems,
             clock_wrong=self._clock.is_wrong(),
+            release=checked.tree.name.number,
+            altered=checked.altered,
             now=now,
         )
         gone = set(self._spool.current.outputs) - {*collected.present, NAME}

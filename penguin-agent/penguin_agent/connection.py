@@ -49,6 +49,7 @@ class Hello:
     device_time: datetime
     spool_depth: int
     ratchet: bytes
+    release: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ def _hello(hello: Hello) -> agent_pb2.CheckInRequest:
         spool_depth=hello.spool_depth,
         ratchet=hello.ratchet,
         capabilities=CAPABILITIES,
+        release=hello.release,
     )
 
 

@@ -81,11 +81,13 @@ class Daemon:
         identity = await self._enrolled()
         if self._agent is None:
             agent = Agent(self._base, identity, group, self._failpoint)
+            await agent.start()
             self._agent = agent
             log.info("Device {} of fleet {}", identity.device.device_id, identity.device.fleet)
             self._start(group, "link", agent.link.run)
             self._start(group, "submitter", agent.submitter.run)
             self._start(group, "collecting", agent.collecting.run)
+            self._start(group, "release keeper", agent.release.keeper.run)
         await self._stop.wait()
 
     async def _enrolled(self) -> Identity:
@@ -228,7 +230,7 @@ def check_state(state_dir: Path) -> None:
     make_private_dir(state_dir)
     owner = os.geteuid()
     check_private(state_dir, owner_uid=owner, max_mode=0o700, directory=True)
-    for name in ("identity", "spool", "dead-letters", "state", "plugins-var"):
+    for name in ("identity", "spool", "dead-letters", "state", "plugins-var", "releases"):
         make_private_dir(state_dir / name)
         check_private(state_dir / name, owner_uid=owner, max_mode=0o700, directory=True)
     for path in (state_dir / "identity").iterdir():

@@ -50,6 +50,16 @@ class TrustStore:
                 f"the trust document is damaged: {error}", subject=str(paths[-1])
             ) from None
 
+    def held(self) -> list[TrustDocument]:
+        """Return all documents that are kept and can be read, newest first."""
+        found = []
+        for path in reversed(self._paths()):
+            try:
+                found.append(from_payload(from_json(read_file(path)).payload))
+            except PenguinDomeError:
+                continue
+        return found
+
     def keep(self, documents: Sequence[Envelope]) -> None:
         """Write documents that were verified, oldest first."""
         for envelope in documents:

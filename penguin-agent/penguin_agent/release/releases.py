@@ -67,18 +67,18 @@ class Releases:
         self.gate = GateFile(directory / "gate.json")
         self.notes = ScriptNotes(directory / "scripts.json")
         self.checked = Checked()
-        self._programs = programs
+        self.programs = programs
         self._package = package
         self._verifier = Verifier(self.folder, documents, owner)
         self._failpoint = failpoint
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
 
     @property
     def number(self) -> int:
         """Return the number of the release in force; 0 for the package's own."""
         return self.checked.tree.name.number
 
-    def on_change(self, listener: Callable[[], None]) -> None:
+    def on_change(self, listener: Callable[[], object]) -> None:
         """Have somebody called whenever another tree is in force."""
         self._listeners.append(listener)
 
@@ -115,7 +115,7 @@ class Releases:
         return signed_plugins(
             self.checked,
             self.folder.path(self.checked.tree.name),
-            self._programs,
+            self.programs,
             altered=self.note_altered,
             deadline=deadline,
         )
@@ -127,7 +127,7 @@ class Releases:
     def file(self, one: TreeFile) -> SignedFile:
         """Return a file of the tree in force, to be read or run."""
         folder = self.folder.path(self.checked.tree.name)
-        return SignedFile(folder, one.entry, self._programs, self.note_altered)
+        return SignedFile(folder, one.entry, self.programs, self.note_altered)
 
     def enter(self, tree: Tree, order_id: str, judged: Sequence[str]) -> Trial:
         """Put a release in force, on trial; it was made and verified before."""
@@ -185,7 +185,7 @@ class Releases:
             "label": tree.label,
             "altered": list(self.checked.altered),
             "on_trial": trial is not None and trial.is_pending,
-            "sealed": self._programs.is_sealed,
+            "sealed": self.programs.is_sealed,
             "scripts": {one.entry.path: self.notes.state(one) for one in standing(tree)},
         }
 
