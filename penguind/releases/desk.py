@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log = logger("penguind.releases")
 
 _ATTEMPTS = 5
+# Unix seconds fit. Whoever hands in the highest number that there is would else block all later
+# releases for good, with a single signature.
+_LEAP = 10**10
 
 
 class ReleaseDesk:
@@ -68,6 +71,13 @@ class ReleaseDesk:
         highest = await self._rollouts.highest()
         if number <= highest:
             raise used_number(number, highest)
+        if number > highest + _LEAP:
+            raise InvalidInput(
+                f"a release's number is at most {_LEAP:,} higher than the one before",
+                code="far-number",
+                subject=f"release {number}",
+                remedy=f"the newest so far is {highest}",
+            )
         await self._contents.require(opened.body)
 
     async def require(self, body: Body) -> None:
