@@ -90,7 +90,7 @@ def _ask(app: App, opened: Opened, trust: TrustDocument, asking: Asking) -> None
         return
     order_render.show(opened.kind, opened.payload, opened.body, app.now)
     names = ", ".join(sorted(trust.operators[one] for one in opened.signers))
-    ui.note(ui.Styled(f"{'Signed by:':<12}", "bold"), f" {names}")
+    order_render.say([("Signed by", names)], ui.note)
     if is_wipe and isinstance(opened.body, WipeBody):
         confirm_wipe(opened.body.confirmation, asking.confirmation)
     else:

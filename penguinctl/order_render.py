@@ -14,7 +14,7 @@ from penguindome.orders.release_body import ReleaseBody
 from penguindome.times import format_duration, to_unix_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from penguindome.orders.kinds import Kind
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 _DEVICES = 50
 _FILES = 100
 _LINES = 60
+# How broad names of rows are.
+_NAMES = 14
 
 WORDS = {
     "release": "a release: the tree of every device",
     "patch": "a patch: files in the tree of single devices",
-    "command": "a command",
+    "command": "runs a program",
     "wipe-plan": "a wipe's dry run: says what a wipe would do, and does nothing",
     "wipe": "A WIPE: destroys what is on the device, for good",
     "cancel-command": "calls off commands",
@@ -46,11 +48,17 @@ _LEVELS = {
 
 def show(kind: Kind, payload: Payload, body: Body, now: datetime) -> None:
     """Show an order on standard error, before it is signed."""
-    for name, value in rows(kind, payload, body, now):
-        lines = printed(value)
-        ui.note(ui.Styled(f"{name + ':':<12}", "bold"), " ", lines[0])
-        for line in lines[1:]:
-            ui.note(" " * 13, line)
+    say(rows(kind, payload, body, now), ui.note)
+
+
+def say(found: Iterable[tuple[str, str]], sink: Callable[..., None]) -> None:
+    """Print names and values by `ui.out` or `ui.note`; a value may have several lines."""
+    for name, value in found:
+        title = f"{name}:" if name else ""
+        first, *others = printed(value)
+        sink(ui.Styled(f"{title:<{_NAMES}}", "bold"), " ", first)
+        for line in others:
+            sink(" " * _NAMES, " ", line)
 
 
 def printed(value: str) -> list[str]:

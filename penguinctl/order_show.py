@@ -123,21 +123,17 @@ def _target_json(one: order_pb2.OrderTarget, verdict: str) -> dict[str, Any]:
 def _human(app: App, found: Found, names: list[str], verdicts: list[str]) -> None:
     kind = kind_of(found.payload.kind)
     order = found.order
-    for name, value in order_render.rows(kind, found.payload, found.body, app.now):
-        lines = order_render.printed(value)
-        ui.out(ui.Styled(f"{name + ':':<12}", "bold"), " ", lines[0])
-        for line in lines[1:]:
-            ui.out(" " * 13, line)
     signed = ", ".join(names) or "nobody whose signature counts by the newest trust document"
     missing = order.missing_signatures
     more = f"; {missing} more needed" if missing and not order.ended else ""
-    rows: list[tuple[str, str | ui.Styled]] = [
-        ("Signed by", ui.Styled(f"{signed}{more}", "" if names and not more else "yellow")),
+    rows = [
+        *order_render.rows(kind, found.payload, found.body, app.now),
+        ("Signed by", f"{signed}{more}"),
         ("State", order_view.counted(order.targets_by_state)),
     ]
     if order.withdrawn_reason:
         rows.append(("Withdrawn", order.withdrawn_reason))
-    output.pairs(rows)
+    order_render.say(rows, ui.out)
     if found.response.targets:
         ui.out()
         order_view.targets(list(found.response.targets), verdicts)

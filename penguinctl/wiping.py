@@ -84,7 +84,7 @@ def wipe(app: App, device: str, wishes: Wishes, output_format: str) -> None:
         output.answer(output_format, order_view.order_json(order), lambda: ui.out(said))
         raise click.exceptions.Exit(exits.WAITING)
     target = _follow(app, order, wait=wishes.wait)
-    raise click.exceptions.Exit(_answer(app, target or _queued(order, found), output_format))
+    raise click.exceptions.Exit(_answer(app, kind, target or _queued(order, found), output_format))
 
 
 def _check_allowed(found: device_pb2.Device) -> None:
@@ -135,42 +135,40 @@ def _tell_phase(target: order_pb2.OrderTarget, told: str) -> str:
     return told
 
 
-def _answer(app: App, target: order_pb2.OrderTarget, output_format: str) -> int:
+def _answer(app: App, kind: str, target: order_pb2.OrderTarget, output_format: str) -> int:
     """Say how it is, by whose word, and return how the command ends."""
     (verdict,) = receipt_check.verdicts(app, [target])
     value = order_view.target_json(target) | {
         "order_id": target.order_id,
+        "kind": kind,
         "vouched_by_device": verdict == receipt_check.VOUCHED,
     }
-    output.answer(output_format, value, lambda: _human(target, verdict))
+    output.answer(output_format, value, lambda: _human(kind, target, verdict))
     if verdict == receipt_check.FORGED:
         return exits.NOT_VERIFIED
     return order_results.exit_code([target])
 
 
-def _human(target: order_pb2.OrderTarget, verdict: str) -> None:
+def _human(kind: str, target: order_pb2.OrderTarget, verdict: str) -> None:
     details = output.loaded(target.details)
     vouched = verdict == receipt_check.VOUCHED
-    if wipe_view.plan_of(details) and not _is_done(details):
+    if kind == "wipe":
+        wipe_view.show_done(details)
+    elif wipe_view.plan_of(details):
         wipe_view.show_plan(details)
         ui.out()
-    wipe_view.show_done(details)
     whose = "by the device's own signed receipt" if vouched else f"NOT vouched for ({verdict})"
-    ui.out(f"{printable(target.hostname)}: ", ui.Styled(_words(target, details), "bold"))
+    ui.out(f"{printable(target.hostname)}: ", ui.Styled(_words(kind, target, details), "bold"))
     if target.state not in UNFINISHED:
         ui.out(ui.Styled(f"This is known {whose}.", "" if vouched else "red"))
     else:
         ui.out(f"See how it ends: penguinctl wipe status {target.device_id}")
 
 
-def _is_done(details: Any) -> bool:
-    return isinstance(details, dict) and "done" in details
-
-
-def _words(target: order_pb2.OrderTarget, details: Any) -> str:
+def _words(kind: str, target: order_pb2.OrderTarget, details: Any) -> str:
     """Say in one sentence how a wipe, or its dry run, is."""
     if target.state == "succeeded":
-        return "WIPED." if _is_done(details) else "this is what would be done; nothing was done."
+        return "WIPED." if kind == "wipe" else "this is what would be done; nothing was done."
     if target.state == "waiting":
         return "waits for a further signature; nothing was done."
     if target.state in UNFINISHED and not target.connected:
@@ -198,7 +196,7 @@ def status(app: App, device: str, output_format: str) -> None:
         what = "A wipe" if real else "A dry run"
         signed = ", ".join(shown.order.signed_by)
         ui.out(printable(f"{what}, order {shown.payload.id}, signed by {signed}"))
-    raise click.exceptions.Exit(_answer(app, target, output_format))
+    raise click.exceptions.Exit(_answer(app, shown.payload.kind, target, output_format))
 
 
 def _orders(app: App, device: str, states: tuple[str, ...]) -> list[order_pb2.Order]:

@@ -43,7 +43,7 @@ class _Wipe(click.Group):
     subcommand_metavar="DEVICE [OPTIONS] | COMMAND [ARGS]...",
     epilog="""\b
 Examples:
-  penguinctl wipe web-1 --level erase-homes
+  penguinctl wipe web-1
   penguinctl wipe status web-1
 """,
 )

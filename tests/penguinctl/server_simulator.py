@@ -23,6 +23,7 @@ from tests.penguinctl import (
     simulated_alerts,
     simulated_bootstrap,
     simulated_operators,
+    simulated_orders,
     simulated_parameters,
     simulated_services,
 )
@@ -68,6 +69,14 @@ class Tap(grpc.ServerInterceptor):
         if handler is None:
             return None
         name = handler_call_details.method.rpartition("/")[2]
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                lambda request, context: self.simulator.answers(
+                    name, handler.unary_stream, request, context
+                ),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
 
         def behaviour(request, context):
             return self.simulator.answer(name, handler.unary_unary, request, context)
@@ -100,6 +109,7 @@ class Simulator:
         trust = self.state.trust if hasattr(self, "state") else []
         self.state = simulated_services.State(fleet=self.fleet)
         self.state.trust = trust
+        self.orders = simulated_orders.Book(self)
         self.calls = []
         self.failures = {}
         self.lose_answer_of = set()
@@ -121,11 +131,12 @@ class Simulator:
 
     def _listen(self, credentials, add, wanted=0):
         server = grpc.server(
-            ThreadPoolExecutor(4), interceptors=[Tap(self)], options=server_options(2**26)
+            ThreadPoolExecutor(8), interceptors=[Tap(self)], options=server_options(2**26)
         )
         add(server, self)
         simulated_parameters.add(server, self)
         simulated_operators.add(server)
+        simulated_orders.add(server, self)
         simulated_alerts.add(server)
         port = server.add_secure_port(f"{HOST}:{wanted}", credentials)
         server.start()
@@ -164,6 +175,21 @@ class Simulator:
         if self.hostile:
             hostile_text.poison(response, self.spared)
         return response
+
+    def answers(self, name, behaviour, request, context):
+        """Answer a call with a stream."""
+        self.calls.append((name, request))
+        try:
+            if name in self.failures:
+                raise self.failures[name]
+            for response in behaviour(request, context):
+                if self.hostile:
+                    hostile_text.poison(response, self.spared)
+                yield response
+        except PenguinDomeError as error:
+            status, message, trailing = to_status(error)
+            context.set_trailing_metadata(trailing)
+            context.abort(status, message)
 
     def requests(self, name):
         """Return the requests of a method, in order."""
