@@ -99,6 +99,8 @@ class Mischief:
 class Simulator:
     """Both listeners on 127.0.0.1; use it with `with`."""
 
+    agent_service = AgentService
+
     def __init__(self, fleet) -> None:
         self.fleet = fleet
         self.anchor = Authority("anchor")
@@ -208,7 +210,7 @@ class Simulator:
     def _serve(self, port: int, *, clients: bool) -> int:
         server = grpc.server(self._pool, options=server_options(8 * 1024 * 1024))
         if clients:
-            agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(self), server)
+            agent_pb2_grpc.add_AgentServiceServicer_to_server(self.agent_service(self), server)
             credentials = grpc.ssl_server_credentials(
                 [self.server_pair], self.device_authority.pem, require_client_auth=True
             )
