@@ -62,9 +62,7 @@ class Greeting:
 class SeenStore(Protocol):
     """What is needed of the devices' store."""
 
-    async def seen(
-        self, device_id: str, now: datetime, **facts: str | int | Sequence[str]
-    ) -> None:
+    async def seen(self, device_id: str, now: datetime, **facts: str | int | Sequence[str]) -> None:
         """Record a sign of life, with facts about the device."""
 
     async def seen_many(self, device_ids: Sequence[str], now: datetime) -> None:

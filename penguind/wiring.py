@@ -22,6 +22,7 @@ from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_orders import make_ordering, make_sending
 from penguind.wiring_releases import make_release_worker, make_releases
 from penguind.wiring_services import (
+    Parts,
     main_services,
     make_check_ins,
     make_flood_watch,
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
 
     from penguind.caller import Caller
     from penguind.config import Settings
+    from penguind.identity.blocking import Blocking
     from penguind.metrics import Metrics
     from penguind.port_watch import PortWatch
     from penguind.presence import Presence
     from penguind.store.database import Database
-    from penguind.wiring_base import Base
+    from penguind.wiring_base import Base, Judging
     from penguindome.times import Clock
 
     Worker = Callable[[], Coroutine[object, object, None]]
@@ -64,25 +66,9 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
     base = await make_base(settings, database, clock)
     judging = make_judging(base)
     blocking = make_blocking(base, judging)
-    check_ins = make_check_ins(base, make_clones(base, blocking))
-    health, quota = Health(), make_flood_watch(base, judging)
-    alerting = make_alerting(base, judging)
-    history, watch = make_history(base, judging), make_watch(base, judging)
-    sending = make_sending(base)
-    releases = make_releases(base, sending.endings)
-    ordering = make_ordering(base, judging, sending, releases.offers, releases.desk)
-    served = main_services(
-        base,
-        judging,
-        check_ins,
-        quota,
-        alerting,
-        history=history,
-        watch=watch,
-        ordering=ordering,
-        releases=releases,
-    )
-    ports = make_port_watch(base, judging, check_ins)
+    parts = _parts(base, judging, blocking)
+    served = main_services(base, judging, parts)
+    health, ports = Health(), make_port_watch(base, judging, parts.check_ins)
     backups = PeriodicBackups(settings, database, clock)
     base.problems.add(backups.problems)
     lost = await _lost(base)
@@ -95,25 +81,48 @@ async def build(settings: Settings, database: Database, clock: Clock) -> Applica
         health=health,
         presence=base.presence,
         workers={
-            **alerting.workers,
+            **_part_workers(base, judging, parts),
             **metrics_workers(settings, metrics),
-            **ordering.workers,
             "audit": judging.auditor.run,
             "blocked devices": blocking.run,
-            "check-ins": check_ins.run,
             "checks": lambda: judging.checks.run(judging.auditor.request_full),
-            "floods": quota.run,
-            "history": history.run,
             "identities": base.identities.run,
             "ingest": judging.ingest.run,
             "periodic backups": backups.run,
             "ports": ports.run,
-            "releases": make_release_worker(base, judging, releases, ordering.delivery).run,
             "retention": Retention(base.stores.old_things, settings.retention, clock).run,
             "upkeep": base.upkeep.run,
-            "watch": watch.run,
         },
     )
+
+
+def _parts(base: Base, judging: Judging, blocking: Blocking) -> Parts:
+    """Build what the services of main listeners are made of."""
+    sending = make_sending(base)
+    releases = make_releases(base, sending.endings)
+    return Parts(
+        check_ins=make_check_ins(base, make_clones(base, blocking)),
+        quota=make_flood_watch(base, judging),
+        alerting=make_alerting(base, judging),
+        history=make_history(base, judging),
+        watch=make_watch(base, judging),
+        ordering=make_ordering(base, judging, sending, releases.offers, releases.desk),
+        releases=releases,
+    )
+
+
+def _part_workers(base: Base, judging: Judging, parts: Parts) -> dict[str, Worker]:
+    """Return what has to run of these parts, by name."""
+    delivery = parts.ordering.delivery
+    return {
+        **parts.alerting.workers,
+        **parts.ordering.workers,
+        "check-ins": parts.check_ins.run,
+        "floods": parts.quota.run,
+        "history": parts.history.run,
+        "releases": make_release_worker(base, judging, parts.releases, delivery).run,
+        "watch": parts.watch.run,
+    }
 
 
 async def _lost(base: Base) -> LostCertificates:

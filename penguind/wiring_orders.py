@@ -9,6 +9,7 @@ from penguind.orders.delivery import Delivery
 from penguind.orders.desk import OrderDesk
 from penguind.orders.endings import Endings
 from penguind.orders.hub import Hub
+from penguind.orders.intake import OrderIntake
 from penguind.orders.looking import OrderLooking
 from penguind.orders.updates import RATES, Updates
 from penguind.orders.upkeep import OrderUpkeep
@@ -112,11 +113,15 @@ def _service(
     base: Base, sending: Sending, delivery: Delivery, upkeep: OrderUpkeep, releases: Releases
 ) -> OrderService:
     stores = base.stores
-    desk = OrderDesk(
+    intake = OrderIntake(
         database=base.database,
         orders=stores.orders,
         targets=stores.order_targets,
         devices=stores.devices,
+    )
+    desk = OrderDesk(
+        intake=intake,
+        orders=stores.orders,
         trust=base.trust,
         endings=sending.endings,
         upkeep=upkeep,

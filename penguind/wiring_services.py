@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -126,23 +127,26 @@ def make_flood_watch(base: Base, judging: Judging) -> FloodWatch:
     )
 
 
-def main_services(
-    base: Base,
-    judging: Judging,
-    check_ins: CheckIns,
-    quota: FloodWatch,
-    alerting: Alerting,
-    *,
-    history: History,
-    watch: Watch,
-    ordering: Ordering,
-    releases: Releases,
-) -> list[Served]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What several services are made of, and has to run as well."""
+
+    check_ins: CheckIns
+    quota: FloodWatch
+    alerting: Alerting
+    history: History
+    watch: Watch
+    ordering: Ordering
+    releases: Releases
+
+
+def main_services(base: Base, judging: Judging, parts: Parts) -> list[Served]:
     """Return what callers with a certificate get."""
+    alerting, ordering, releases = parts.alerting, parts.ordering, parts.releases
     agent = AgentService(
-        check_ins=check_ins,
+        check_ins=parts.check_ins,
         ingest=judging.ingest,
-        rates=quota,
+        rates=parts.quota,
         verdicts=VerdictView(base.stores.issues, judging.auditor),
         delivery=ordering.delivery,
         updates=ordering.updates,
@@ -155,7 +159,7 @@ def main_services(
         _served(alert_pb2, alert_pb2_grpc, "Alert", AlertService(alerting.desk)),
         _served(check_pb2, check_pb2_grpc, "Check", _check(base, judging)),
         _served(device_pb2, device_pb2_grpc, "Device", _device(base, judging, ordering)),
-        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting, watch)),
+        _served(issue_pb2, issue_pb2_grpc, "Issue", _issue(base, judging, alerting, parts.watch)),
         _served(ledger_pb2, ledger_pb2_grpc, "Ledger", LedgerService(base.ledger)),
         _served(operator_pb2, operator_pb2_grpc, "Operator", make_operator_service(base)),
         _served(order_pb2, order_pb2_grpc, "Order", ordering.service),
@@ -163,7 +167,7 @@ def main_services(
             parameter_pb2, parameter_pb2_grpc, "Parameter", ParameterService(make_parameters(base))
         ),
         _served(release_pb2, release_pb2_grpc, "Release", releases.service),
-        _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, history)),
+        _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, parts.history)),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", trail),
         _served(trust_pb2, trust_pb2_grpc, "Trust", make_trust_service(base)),

@@ -98,7 +98,6 @@ class Target:
         stderr_kept: The same.
         truncated: Whether there was more.
         details: Canonical JSON; empty if there are none.
-        queued_time: When it could be sent first.
         sent_time: When it was handed to the device's stream.
         started_time: When the device began, by its clock.
         ended_time: When the server heard, or decided, that it ended.
@@ -128,7 +127,6 @@ class Target:
     stderr_kept: int = 0
     truncated: bool = False
     details: bytes = b""
-    queued_time: datetime | None = None
     sent_time: datetime | None = None
     started_time: datetime | None = None
     ended_time: datetime | None = None

@@ -63,7 +63,6 @@ def new_targets(order: Order, opened: Opened) -> list[Target]:
             urgent=order.urgent,
             paths=paths,
             output_limit_bytes=limit,
-            queued_time=None if waits else order.submitted_time,
         )
         for device_id in opened.payload.devices
     ]

@@ -15,8 +15,7 @@ import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penguind.domain.device import STATES
-from penguind.domain.order_making import new_order, new_targets
+from penguind.domain.order_making import new_order
 from penguind.domain.reason import checked_reason
 from penguindome.errors import (
     AlreadyExists,
@@ -30,26 +29,21 @@ from penguindome.orders.opening import Opened, open_order
 from penguindome.orders.release_body import ReleaseBody
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
-    from penguind.domain.order import Order, Target
+    from penguind.domain.order import Order
     from penguind.domain.rollout_plan import Plan
     from penguind.identity.trust import Trust
     from penguind.orders.endings import Endings
+    from penguind.orders.intake import OrderIntake
     from penguind.orders.seams import Delivering, Releases
     from penguind.orders.upkeep import OrderUpkeep
-    from penguind.store.database import Database, Session
-    from penguind.store.devices import DeviceStore
-    from penguind.store.order_targets import OrderTargetStore
     from penguind.store.orders import OrderStore
     from penguindome.envelope import Envelope
     from penguindome.times import Clock
     from penguindome.trust_document import TrustDocument
 
-_SECONDS = 30.0
 _ATTEMPTS = 10
-_NAMED = 20
 
 
 class OrderDesk:
@@ -58,10 +52,8 @@ class OrderDesk:
     def __init__(
         self,
         *,
-        database: Database,
+        intake: OrderIntake,
         orders: OrderStore,
-        targets: OrderTargetStore,
-        devices: DeviceStore,
         trust: Trust,
         endings: Endings,
         upkeep: OrderUpkeep,
@@ -69,10 +61,8 @@ class OrderDesk:
         releases: Releases,
         clock: Clock,
     ) -> None:
-        self._database = database
+        self._intake = intake
         self._orders = orders
-        self._targets = targets
-        self._devices = devices
         self._trust = trust
         self._endings = endings
         self._upkeep = upkeep
@@ -104,7 +94,7 @@ class OrderDesk:
         former = order = await self._orders.get(opened.payload.id)
         if order is None:
             await self._check(opened, plan, now)
-            order = await self._insert(new_order(opened, envelope, names, now), opened)
+            order = await self._intake.store(new_order(opened, envelope, names, now), opened)
         if (order.kind, order.envelope.payload) != (envelope.kind, envelope.payload):
             raise AlreadyExists("another order has this id", code="used-id", subject=order.order_id)
         return await self._act(order, opened, plan, now, repairs=former is not None)
@@ -164,65 +154,7 @@ class OrderDesk:
             await self._releases.check(opened, plan, now)
             return
         await self._releases.require(opened.body)
-        await self._check_devices(opened.payload.devices)
-
-    async def _check_devices(self, device_ids: Sequence[str]) -> None:
-        found = await self._devices.find(states=STATES, device_ids=device_ids)
-        states = {one.device_id: one.state for one in found}
-        wrong = [
-            f"{one} ({states.get(one, 'unknown')})"
-            for one in device_ids
-            if states.get(one) != "active"
-        ]
-        if wrong:
-            raise PreconditionFailed(
-                f"the order names {_counted(len(wrong), 'device')} that cannot get it: "
-                f"{_some(wrong)}",
-                code="wrong-devices",
-                remedy="leave them out; penguinctl device list shows which are active",
-            )
-
-    async def _insert(self, order: Order, opened: Opened) -> Order:
-        """Store an order and its targets together; returns the one that is stored."""
-        targets = new_targets(order, opened)
-
-        async def work(session: Session) -> None:
-            await self._orders.insert(order, session=session)
-            await self._targets.insert(targets, session=session)
-
-        try:
-            await self._database.transaction(work, seconds=_SECONDS)
-        except InvalidInput as error:
-            if error.code != "used-id":
-                raise
-            there = await self._orders.get(order.order_id)
-            if there is None:
-                await self._refuse_conflict(targets)
-                raise Unavailable(
-                    "another patch of the same files was there a moment ago", remedy="Try again"
-                ) from None
-            return there
-        return order
-
-    async def _refuse_conflict(self, targets: Sequence[Target]) -> None:
-        """Say which patch stands in the way."""
-        device_ids = [one.device_id for one in targets]
-        paths = {path for one in targets for path in one.paths}
-        found = await self._targets.conflicting(device_ids, paths)
-        if not found:
-            return
-        first = [one for one in found if one.order_id == found[0].order_id]
-        shared = sorted(paths & {path for one in first for path in one.paths})
-        hosts = [one.hostname for one in first]
-        one_host, one_path = len(hosts) == 1, len(shared) == 1
-        raise PreconditionFailed(
-            f"the {'file' if one_path else 'files'} {_some(shared)} "
-            f"{'is' if one_path else 'are'} in patch {first[0].order_id}, which has not been "
-            f"taken by the {'host' if one_host else 'hosts'} {_some(hosts)}",
-            code="patch-pending",
-            subject=first[0].order_id,
-            remedy=f"wait for it, or call it off: penguinctl patch cancel {first[0].order_id}",
-        )
+        await self._intake.check_devices(opened.payload.devices)
 
     async def _act(
         self,
@@ -307,12 +239,3 @@ def no_order(order_id: str) -> NotFound:
         subject=order_id[:64],
         remedy="penguinctl order list shows those there are",
     )
-
-
-def _some(words: Sequence[str]) -> str:
-    more = len(words) - _NAMED
-    return ", ".join(words[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

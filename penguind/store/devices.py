@@ -208,9 +208,7 @@ class DeviceStore:
             {"_id": {"$in": sorted(device_ids)}}, {"$set": {"release": number}}
         )
 
-    async def seen(
-        self, device_id: str, now: datetime, **facts: str | int | Sequence[str]
-    ) -> None:
+    async def seen(self, device_id: str, now: datetime, **facts: str | int | Sequence[str]) -> None:
         """Record a sign of life.
 
         `facts` are hostname, agent_version, os_name, peer_address, clock_skew_ms, listener,

@@ -50,12 +50,11 @@ class OrderTargetStore:
             partialFilterExpression={"paths": {"$exists": True}},
         )
 
-    async def insert(self, targets: Sequence[Target], *, session: Session) -> None:
-        """Store the targets of a new order."""
+    async def insert(self, targets: Sequence[Target], now: datetime, *, session: Session) -> None:
+        """Store the targets of a new order; other servers find by the time what is queued."""
         if targets:
-            await self._targets.insert_many(
-                [document_of(one) for one in targets], ordered=False, session=session
-            )
+            documents = [{**document_of(one), "queued_time": now} for one in targets]
+            await self._targets.insert_many(documents, ordered=False, session=session)
 
     async def add(self, targets: Sequence[Target]) -> list[Target]:
         """Store targets that may be there already; returns those that were not."""
