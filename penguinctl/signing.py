@@ -158,7 +158,11 @@ def _generate(gpg: gnupg.GPG, operator: str, address: str, passphrase: str | Non
 def public_key(key: SigningKey) -> bytes:
     """Return the key's minimal public part, binary."""
     with _gpg(key.home, own_home=key.own_home) as gpg:
-        data: Any = gpg.export_keys(key.fingerprint, armor=False, minimal=True)
+        return _public_part(gpg, key)
+
+
+def _public_part(gpg: gnupg.GPG, key: SigningKey) -> bytes:
+    data: Any = gpg.export_keys(key.fingerprint, armor=False, minimal=True)
     if not data:
         raise NotFound("gpg exported no such key", subject=key.fingerprint)
     return bytes(data)
@@ -183,20 +187,22 @@ def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
             binary=True,
             extra_args=["--local-user", key.fingerprint, "--digest-algo", "SHA256"],
         )
-    if not made.data:
-        raise PreconditionFailed(
-            f"gpg did not sign: {made.status or 'no reason given'}",
-            subject=key.fingerprint,
-            code="not-signed",
-            remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase right?",
-        )
-    _verify(message, made.data, key)
+        if not made.data:
+            raise PreconditionFailed(
+                f"gpg did not sign: {made.status or 'no reason given'}",
+                subject=key.fingerprint,
+                code="not-signed",
+                remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase"
+                " right?",
+            )
+        ours = _public_part(gpg, key)
+    _verify(message, made.data, key, ours)
     return Envelope(kind=kind, payload=payload, signatures=(made.data,))
 
 
-def _verify(message: bytes, signature: bytes, key: SigningKey) -> None:
+def _verify(message: bytes, signature: bytes, key: SigningKey, ours: bytes) -> None:
     try:
-        signer = verify_detached(message, signature, [public_key(key)])
+        signer = verify_detached(message, signature, [ours])
     except Forbidden as error:
         raise NotVerified(
             f"our own signature does not verify: {error.reason}",
