@@ -64,15 +64,15 @@ class Disposable:
     def words(self, *words: object) -> list[str]:
         """Return the words that run a program there."""
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--ipc", "--net"]
-        return [*enter, "--root", "--wd", "--", *map(str, words)]
+        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE=1"]
+        clean.append(f"PYTHONPATH={ROOT}:{ROOT}/proto:{ROOT}/penguin-agent")
+        return [*enter, "--root", "--wd", "--", *clean, *map(str, words)]
 
     def try_run(self, *words: object, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program there to its end, whatever that is."""
-        path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-        path["PYTHONPATH"] = f"{ROOT}:{ROOT}/proto:{ROOT}/penguin-agent"
         line = self.words(*words)
         return subprocess.run(
-            line, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=path, **options
+            line, capture_output=True, text=True, timeout=TIMEOUT, check=False, **options
         )
 
     def run(self, *words: object, **options: Any) -> str:

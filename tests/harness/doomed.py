@@ -18,7 +18,7 @@ from tests.penguindome.signing import Fleet
 DEVICE_ID = "d-abcdefghijklmnop"
 STATE = "/var/lib/penguin-agent"
 ENVELOPE = "/run/envelope.json"
-ACT = pathlib.Path(__file__).with_name("wipe_act.py")
+ACT = "tests.harness.wipe_act"
 PEOPLE = """
 useradd --create-home --uid 1001 alice
 useradd --create-home --uid 1002 bob
@@ -60,11 +60,11 @@ class Doomed(Disposable):
 
     def act_words(self, verb: str = "run") -> list[str]:
         """Return the words that run the act on the order that was put there."""
-        return self.words(sys.executable, "-B", ACT, verb, STATE, ENVELOPE)
+        return self.words(sys.executable, "-B", "-m", ACT, verb, STATE, ENVELOPE)
 
     def act(self, verb: str = "run") -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Run the act to its end; return what it told meanwhile, and the outcome."""
-        lines = self.run(sys.executable, "-B", ACT, verb, STATE, ENVELOPE).splitlines()
+        lines = self.run(sys.executable, "-B", "-m", ACT, verb, STATE, ENVELOPE).splitlines()
         *told, last = map(json.loads, lines)
         return [one["running"] for one in told], last["outcome"]
 

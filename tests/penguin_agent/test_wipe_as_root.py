@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from penguin_agent.wipe.act import WipeAct
 from penguindome.envelope_json import to_json
 from tests.harness.disposable import HOSTNAME
 from tests.harness.doomed import ENVELOPE, PEOPLE, STATE, Doomed
 from tests.harness.process import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 # What a wipe changes besides homes: accounts, and its own folder.
 ACCOUNTS = {
     f"/etc/{name}{end}"
@@ -218,7 +219,7 @@ def test_a_wipe_outlives_the_agent_and_is_taken_up_by_the_next(machine):
     agent = subprocess.Popen(machine.act_words(), stdout=subprocess.PIPE, text=True)
     assert json.loads(agent.stdout.readline()) == {"running": {}, "part": ""}
     wait_until(machine.job("begun").exists, 30, "it did not begin")
-    inside = machine.run("pgrep", "-f", "wipe_act.py").split()
+    inside = machine.run("pgrep", "-f", "harness.wipe_act").split()
     machine.run("kill", "-KILL", *inside)
     agent.communicate(timeout=60)
     assert machine.try_run("pgrep", "-f", "penguin_agent.wipe.entry").returncode == 0
@@ -273,6 +274,24 @@ def test_a_wipe_that_was_cut_off_tells_what_was_done(machine):
     assert [one["path"] for one in outcome["details"]["done"]["erased_homes"]] == ["/home/alice"]
     assert not machine.path("/home/alice").exists()
     assert machine.path("/home/bob").exists()
+
+
+def test_a_wipe_that_is_called_off_before_the_point_of_no_return_wipes_nothing(machine):
+    envelope = machine.ordered("erase-homes", reboot=True)
+    before = machine.listing()
+    machine.put(f"{STATE}/wipe/{machine.order_id}/order.json", to_json(envelope))
+    wiper = subprocess.Popen(machine.words(*machine.entry_words()))
+    wait_until(machine.job("progress.json").exists, 30, "it planned nothing")
+    assert WipeAct(machine.path(STATE)).call_off(machine.order_id)
+    _, outcome = machine.act("resume")
+    assert (outcome["state"], outcome["code"]) == ("cancelled", "called-off")
+    assert wiper.wait(60) == 0
+    assert changed(before, machine.listing()) == (set(), set())
+
+
+def test_a_wipe_that_is_over_cannot_be_called_off(machine):
+    wiped(machine, "lock")
+    assert not WipeAct(machine.path(STATE)).call_off(machine.order_id)
 
 
 def test_an_order_that_was_never_prepared_is_not_begun_by_resuming(machine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from penguin_agent.environment import package_folders
 from penguin_agent.wipe.job import Job, Phase, Result
+from penguin_agent.wipe.starting import command
 from penguindome.envelope import Envelope
 from penguindome.errors import AlreadyExists, InvalidInput, NotFound, PenguinDomeError
 from penguindome.ids import new_ulid
@@ -159,3 +161,40 @@ def test_waiting_ends_with_the_sign_or_with_the_time(job):
     job.mark("seen")
     job.mark("seen")
     assert job.wait_for("seen", 0)
+
+
+def test_an_order_is_called_off_until_the_point_of_no_return(job):
+    job.prepare(ORDER)
+    wiper = Wiper(job)
+    assert wiper.said() == "wipe"
+    assert job.call_off()
+    assert job.is_called_off()
+    assert not job.pass_point()
+    wiper.kill()
+
+
+def test_an_order_is_not_called_off_after_the_point_of_no_return(job):
+    job.prepare(ORDER)
+    wiper = Wiper(job)
+    assert wiper.said() == "wipe"
+    assert job.pass_point()
+    assert not job.call_off()
+    assert not job.is_called_off()
+    wiper.kill()
+
+
+def test_an_order_that_was_called_off_in_time_never_begins(job):
+    job.prepare(ORDER)
+    assert job.call_off()
+    assert job.is_called_off()
+    assert Wiper(job).let_go() == ("", "begun", 1)
+
+
+@pytest.mark.parametrize("systemd", [True, False])
+def test_it_is_started_by_words_that_the_system_knows(job, systemd):
+    words = command(job, systemd=systemd)
+    told = subprocess.run([words[0], "--help"], capture_output=True, text=True, check=True)
+    ours = words[: words.index("-I") - 1]
+    options = {word.partition("=")[0] for word in ours if word.startswith("-")} - {"--"}
+    assert {one for one in options if not re.search(rf"(^|\s){one}\b", told.stdout)} == set()
+    assert words[-2:] == [str(job.state_dir), job.order_id]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PAUSE_SECONDS = 0.2
 _START_SECONDS = 60
 _RESUME_SECONDS = 15
+_CANCELLED = Outcome("cancelled", "it was called off before it began", "called-off")
 
 
 class WipeAct:
@@ -49,6 +50,10 @@ class WipeAct:
         """Return the result of a process that an earlier agent started; starts none."""
         return await self._follow(Job(self._state_dir, order.order_id), progress, _RESUME_SECONDS)
 
+    def call_off(self, order_id: str) -> bool:
+        """Have an order end as cancelled; False when its point of no return is passed."""
+        return Job(self._state_dir, order_id).call_off()
+
     async def _follow(self, job: Job, progress: Progress, start_seconds: float) -> Outcome:
         phase: Phase | None = None
         end = asyncio.get_running_loop().time() + start_seconds
@@ -64,7 +69,7 @@ class WipeAct:
                 progress.running(details={"phase": phase.name, **phase.details})
                 job.mark("seen")
             if begun and not alive:
-                return _interrupted(phase)
+                return _CANCELLED if job.is_called_off() else _interrupted(phase)
             late = asyncio.get_running_loop().time() > end or not job.folder.exists()
             if not begun and late and job.abandon():
                 return Outcome("interrupted", "it was never begun", "not-started")

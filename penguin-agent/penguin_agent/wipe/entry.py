@@ -78,6 +78,10 @@ def _act(job: Job, envelope: Envelope) -> tuple[Result, WipeBody | None]:
     wipe = Wipe(make_plan(_ROOT, body.level, run), Machine(run), Volumes(_ROOT, run), job.note)
     job.note(Phase("planned", wipe.details()))
     job.wait_for("seen", _SEEN_SECONDS)
+    if not job.pass_point():
+        return Result(
+            "cancelled", "it was called off before anything was wiped", "called-off"
+        ), None
     return wipe.carry_out(), body
 
 

@@ -6,6 +6,8 @@
     begun          made exactly once: by the process that wipes, or by the agent that gave up on it
     progress.json  the phase and what is done so far, replaced at each step
     seen           made by the agent once it noted the plan: the point of no return may be passed
+    passed         made exactly once: by the process that wipes at the point of no return, or by the
+                   agent when the order was called off before
     result.json    how it ended
     delivered      made by the agent once the server has the receipt: the machine may go down
 
@@ -40,6 +42,7 @@ FORMAT = 1
 _FILE_BYTES = 128 * 1024
 _ORDER_BYTES = 4 * 1024 * 1024
 _PAUSE_SECONDS = 0.1
+_CALLED_OFF = b"called off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +147,23 @@ class Job:
 
     def mark(self, name: str) -> None:
         """Make `seen` or `delivered`, for the process that wipes; nothing where there is no job."""
-        with suppress(FileNotFoundError):
-            self._make(name, b"")
+        self._make(name, b"")
 
-    def abandon(self) -> bool:
+    def abandon(self, why: bytes = b"abandoned") -> bool:
         """Make sure that it never begins; False when it has begun."""
-        try:
-            return self._make("begun", b"abandoned")
-        except FileNotFoundError:
-            # Nothing was prepared, so nothing can begin.
-            return True
+        return self._make("begun", why)
+
+    def pass_point(self) -> bool:
+        """Pass the point of no return; False when the order was called off before."""
+        return self._make("passed", b"wiping")
+
+    def call_off(self) -> bool:
+        """Make sure that nothing is wiped; False when the point of no return is passed."""
+        return self.abandon(_CALLED_OFF) or self._make("passed", _CALLED_OFF)
+
+    def is_called_off(self) -> bool:
+        """Tell whether `call_off` came in time."""
+        return _CALLED_OFF in (self._word("begun"), self._word("passed"))
 
     def has_begun(self) -> bool:
         """Tell whether it began or was abandoned."""
@@ -211,13 +221,24 @@ class Job:
             raise Damaged("is of another version's form", subject=str(self.folder / name))
         return fields
 
+    def _word(self, name: str) -> bytes:
+        try:
+            return read_file(self.folder / name, 64)
+        except NotFound:
+            return b""
+
     def _make(self, name: str, data: bytes) -> bool:
-        """Make a file that is not there yet, for good; False when it is."""
+        """Make a file that is not there yet, for good; False when it is.
+
+        Where nothing was prepared nothing can begin: no file is needed.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(self.folder / name, flags, 0o600)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            return True
         try:
             os.write(descriptor, data)
             os.fsync(descriptor)
