@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penguindome.v1 import release_pb2
 
 _PAUSE_SECONDS = 1.0
+_GOES_ON = ("waiting", "rolling")
 _ENDS = {"complete": exits.OK, "halted": exits.FAILED}
 
 
@@ -24,24 +25,30 @@ def follow(app: App, number: int) -> release_pb2.Release:
     Returns:
         The release as it was told last; ctrl-C ends this, not the release.
     """
+    found = releases.get(app, number).release
     told: list[str] = []
-    while True:
-        try:
-            found = releases.get(app, number).release
-        except Unavailable as error:
-            app.reconnect()
-            news = [f"penguinctl: {error.text()} — trying again"]
-        else:
+    try:
+        while True:
             news = list(release_view.lines(found))
-        for line in news if news != told else ():
-            ui.note(line)
-        told = news
-        if not news[0].startswith("penguinctl:") and found.state not in ("waiting", "rolling"):
-            return found
-        try:
+            for line in news if news != told else ():
+                ui.note(line)
+            told = news
+            if found.state not in _GOES_ON:
+                return found
             time.sleep(_PAUSE_SECONDS)
-        except KeyboardInterrupt:
-            return found
+            found = _look(app, found)
+    except KeyboardInterrupt:
+        return found
+
+
+def _look(app: App, former: release_pb2.Release) -> release_pb2.Release:
+    """Return a release as it is now; as it was, while the server is away."""
+    try:
+        return releases.get(app, former.number).release
+    except Unavailable as error:
+        app.reconnect()
+        ui.note(f"penguinctl: {error.text()} — trying again")
+        return former
 
 
 def end(found: release_pb2.Release) -> None:
@@ -51,7 +58,7 @@ def end(found: release_pb2.Release) -> None:
         click.exceptions.Exit: With 1 if it was halted or taken back, 8 if it still goes on.
     """
     code = _ENDS.get(found.state, exits.FAILED)
-    if found.state in ("waiting", "rolling"):
+    if found.state in _GOES_ON:
         code = exits.WAITING
     if code:
         raise click.exceptions.Exit(code)

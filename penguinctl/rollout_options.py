@@ -54,9 +54,7 @@ def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="After which no device takes it any more.",
         ),
         click.option("--reason", default="", help="Why; stands in what you sign."),
-        click.option(
-            "--watch", "follow", is_flag=True, help="Stay and show how it goes; ctrl-C ends that."
-        ),
+        click.option("--follow", is_flag=True, help="Stay and show how it goes; ctrl-C ends that."),
     )
     for option in reversed(options):
         function = option(function)

@@ -130,7 +130,7 @@ def sign(app: App, /, *, file: Path, yes: bool, passphrase_file: Path | None, **
 @click.command(
     epilog="""\b
 Examples:
-  penguinctl release publish tree --shipped --ring canary=label:canary --ring 10% --watch
+  penguinctl release publish tree --shipped --ring canary=label:canary --ring 10% --follow
   penguinctl release publish spring.release --automatic --ring 5% --ring 50% --soak 2d
   penguinctl release publish spring.release --yes
 """

@@ -11,11 +11,10 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_token
-from tests.commands import alerts, operators, parameters, quiet, views
+from tests.commands import alerts, operators, parameters, quiet, releases, views
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
-from tests.penguindome.signing import gpg_home
 
 pytestmark = pytest.mark.timeout(180)
 HELP = sorted(use for use in recorder.demanded(cli) if use[1] in {"-h", "--help"})
@@ -165,22 +164,13 @@ def test_the_certificate_of_an_operator_renews_by_itself(alice):
 
 
 def test_the_trust_document_is_renewed_and_reaches_the_device(alice, agent, passphrase):
-    assert both(alice, "trust", "show")["version"] == 1
-    assert "1 of alice" in alice.run("trust", "show")
-    renewed = both(alice, "trust", "renew", "--passphrase-file", passphrase)
-    assert renewed["version"] == 2
-    assert both(alice, "trust", "show")["version"] == 3
-    signed = ("--yes", "--passphrase-file", passphrase)
-    with gpg_home() as home:
-        (passphrase.parent / "carol.gpg").write_bytes(home.export(home.make("carol")))
-    key = ("--key-file", passphrase.parent / "carol.gpg")
-    for spelling in ("-o", "--output"):
-        added = json.loads(alice.run("trust", "add", "carol", *key, *signed, spelling, "json"))
-        assert {one["name"] for one in added["operators"]} == {"alice", "carol"}
-        removed = json.loads(alice.run("trust", "remove", "carol", *signed, spelling, "json"))
-        assert {one["name"] for one in removed["operators"]} == {"alice"}
+    removed = trust.live(alice, passphrase, both)
     newest = agent.folder / "state" / "trust" / f"{removed['version']}.json"
     wait_until(newest.exists, 30, "the device did not fetch the new trust document")
+
+
+def test_the_trust_document_is_proposed_signed_and_published(alice, passphrase):
+    trust.proposals(alice, passphrase, both)
 
 
 def test_the_servers_anchors_are_signed_in_and_out(fleet, alice, agent, passphrase):
@@ -271,6 +261,10 @@ def test_a_second_operator_brings_a_key(fleet, alice, passphrase):
     bob.run("--config-dir", folder, "init", *words)
     status = json.loads(bob.run("--config-dir", folder, "server", "status", "-o", "json"))
     assert (status["self"]["name"], status["self"]["roles"]) == ("bob", ["viewer"])
+
+
+def test_releases_and_patches(fleet, alice, tmp_path, passphrase):
+    releases.live(fleet, alice, tmp_path, both, passphrase)
 
 
 def test_lists_are_arranged_and_answers_watched(alice, agent):

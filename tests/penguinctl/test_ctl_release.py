@@ -38,7 +38,7 @@ def test_a_folder_is_published_in_one_go_and_followed_from_the_canary_to_all(mon
             assert "####" in shown
             assert "everybody else" in shown
             following = asyncio.create_task(
-                told.tried("release", "publish", tree, "--ring", "canary=canary-*", "--watch")
+                told.tried("release", "publish", tree, "--ring", "canary=canary-*", "--follow")
             )
             second = id_of(await canary.next_order())
             await canary.say(canary.word(second, "succeeded", 2))
@@ -99,7 +99,7 @@ def test_a_release_that_harms_its_canary_halts_and_former_contents_come_back(mon
             told.put("plugins/new")
             ring = ("--ring", "canary=name:canary-*")
             following = asyncio.create_task(
-                told.tried("release", "publish", tree, *ring, "--watch", "--automatic")
+                told.tried("release", "publish", tree, *ring, "--follow", "--automatic")
             )
             second = id_of(await canary.next_order())
             reason = "plugin mood newly fails"
