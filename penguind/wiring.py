@@ -14,6 +14,7 @@ from penguind.listeners import Listener, Served, make_servers
 from penguind.retention import Retention
 from penguind.store.backup_notes import BackupNotes
 from penguind.throttle import Throttle
+from penguind.wiring_agents import make_check_ins, make_flood_watch
 from penguind.wiring_alerts import make_alerting
 from penguind.wiring_base import make_base, make_judging
 from penguind.wiring_bootstrap import bootstrap_services, make_port_watch
@@ -21,12 +22,7 @@ from penguind.wiring_history import make_history, make_metrics, metrics_workers
 from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_orders import make_ordering, make_sending
 from penguind.wiring_releases import make_release_worker, make_releases
-from penguind.wiring_services import (
-    Parts,
-    main_services,
-    make_check_ins,
-    make_flood_watch,
-)
+from penguind.wiring_services import Parts, main_services
 from penguind.wiring_watch import make_watch
 
 if TYPE_CHECKING:
