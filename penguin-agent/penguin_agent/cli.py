@@ -95,6 +95,8 @@ def parser() -> argparse.ArgumentParser:
     collect = verbs.add_parser("collect", help="print exactly what would be sent; sends nothing")
     collect.add_argument("plugins", nargs="*", metavar="PLUGIN", help="only these")
     issues = verbs.add_parser("issues", help="show the server's verdicts about this device")
+    release = verbs.add_parser("release", help="go back to the release before")
+    release.add_argument("act", choices=("rollback",), help="the agent must be stopped")
     verbs.add_parser("unenroll", help="forget this device's identity and what waits")
     for verb in (enroll, status, collect, issues):
         verb.add_argument("-o", "--output", choices=("text", "json"), default="text")
@@ -126,6 +128,10 @@ def _command(verb: str) -> Command:
         from penguin_agent.cli_collect import collect  # noqa: PLC0415 -- see above
 
         return collect
+    if verb == "release":
+        from penguin_agent.cli_release import rollback  # noqa: PLC0415 -- see above
+
+        return rollback
     from penguin_agent import cli_status  # noqa: PLC0415 -- see above
 
     return cli_status.status if verb == "status" else cli_status.issues

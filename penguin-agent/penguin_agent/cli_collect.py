@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from penguin_agent import cli_print
 from penguin_agent.builtin import NAME, agent_output
 from penguin_agent.collect.making import make_collector
+from penguin_agent.identity import read_device
+from penguin_agent.release.folder import FOLDER
+from penguin_agent.release.making import make_releases
+from penguin_agent.trust_store import TrustStore
 from penguin_agent.version import agent_version
 from penguindome.errors import NotFound
 from penguindome.times import utc_now
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     import argparse
 
     from penguin_agent.config import Settings
+    from penguin_agent.release.releases import Releases
     from penguindome.outputs import Output
 
 
@@ -47,7 +52,14 @@ def collect(options: argparse.Namespace, settings: Settings) -> int:
 async def _outputs(
     settings: Settings, names: list[str], work_dir: Path, var_dir: Path
 ) -> list[Output]:
-    collector = make_collector(settings, utc_now, work_dir=work_dir, var_dir=var_dir)
+    releases = _releases(settings, work_dir)
+    collector = make_collector(
+        settings,
+        utc_now,
+        work_dir=work_dir,
+        var_dir=var_dir,
+        **({} if releases is None else {"signed": releases.signed}),
+    )
     known = {*collector.names(), NAME}
     for name in names:
         if name not in known:
@@ -63,9 +75,25 @@ async def _outputs(
         benched=collected.benched,
         problems=collected.problems,
         clock_wrong=False,
+        release=releases.number if releases else 0,
+        altered=releases.checked.altered if releases else (),
         now=utc_now(),
     )
     return [*collected.outputs, *([own] if not names or NAME in names else [])]
+
+
+def _releases(settings: Settings, work_dir: Path) -> Releases | None:
+    """Return the trees of signed files; None for who is not enrolled, or may not read them."""
+    state_dir = settings.paths.state_dir
+    if not os.access(state_dir / FOLDER, os.R_OK | os.X_OK):
+        return None
+    device = read_device(state_dir / "identity" / "device.json")
+    if device is None:
+        return None
+    trust = TrustStore(state_dir / "trust")
+    releases = make_releases(settings.paths, device, trust, work_dir=work_dir)
+    releases.look()
+    return releases
 
 
 def _words(output: Output) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def _fleet_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _collect_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
     rows = [("clock", _clock_words(words["clock"]))] if "clock" in words else []
+    rows += _release_rows(words["release"]) if "release" in words else []
     for name in ("benched", "failing"):
         rows += [(f"{name} plugins", ", ".join(words[name]))] if words.get(name) else []
     rows += [(f"not run: {name}", reason) for name, reason in words.get("problems", ())]
@@ -100,6 +101,18 @@ def _collect_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
         often = format_duration(timedelta(seconds=words["collect_interval_seconds"]))
         rows.append(("collected", f"every {often}, {len(words['outputs'])} outputs, listed below"))
         rows.append(("sent", "what changed, and nothing else; to see it: penguin-agent collect"))
+    return rows
+
+
+def _release_rows(release: dict[str, Any]) -> list[tuple[str, Any]]:
+    name = "the package's own" if release["name"] == "0" else release["name"]
+    rows = [("release", ", ".join(filter(None, (name, release.get("label", "")))))]
+    if release.get("on_trial"):
+        rows.append(("", "on trial: taken back unless it proves itself within minutes"))
+    rows += [(f"altered: {path}", "not as it was signed") for path in release.get("altered", ())]
+    rows += [(path, state) for path, state in release.get("scripts", {}).items()]
+    if not release.get("sealed", True):
+        rows.append(("plugins run", "from copies: this kernel runs no sealed memory"))
     return rows
 
 

@@ -88,7 +88,7 @@ def test_a_kernel_that_forbids_memory_is_noticed(folder):
     script = 'echo 2 > /proc/sys/vm/memfd_noexec; exec "$1" -c "$0"'
     code = (
         "import pathlib; from penguin_agent.release.sealed import Programs;"
-        f"print(Programs(pathlib.Path('{folder}/c')).is_sealed)"
+        f"print(Programs(pathlib.Path('{folder}/c')).find_out())"
     )
     done = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, code, sys.executable],

@@ -31,6 +31,7 @@ from penguindome.errors import Damaged, PenguinDomeError
 if TYPE_CHECKING:
     from pathlib import Path
 
+FOLDER = "releases"
 KEPT = 2
 _CURRENT = "current"
 _NEW = ".new-"

@@ -10,6 +10,7 @@ from penguin_agent.backoff import Backoff
 from penguin_agent.failpoints import no_failpoint
 from penguin_agent.release.act import PatchAct, ReleaseAct
 from penguin_agent.release.fetch import Fetcher
+from penguin_agent.release.folder import FOLDER
 from penguin_agent.release.install import Installer
 from penguin_agent.release.keeper import AgentHealth, Keeper
 from penguin_agent.release.releases import Releases
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from penguin_agent.release.scripts import ScriptRunner
     from penguin_agent.spool import Spool
     from penguin_agent.trust_store import TrustStore
-
-FOLDER = "releases"
 
 
 def make_releases(

@@ -21,7 +21,7 @@ from penguin_agent.release.plugins import SignedFile, signed_plugins
 from penguin_agent.release.scripts import ScriptNotes, standing
 from penguin_agent.release.tree import PACKAGE, payloads
 from penguin_agent.release.verify import Checked, Verifier
-from penguindome.errors import Damaged, PenguinDomeError
+from penguindome.errors import Damaged, PenguinDomeError, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +84,7 @@ class Releases:
 
     def start(self) -> None:
         """Clear up what a crash left, and look at the tree in force; never raises for its state."""
+        self.programs.find_out()
         self.folder.prepare()
         self.blobs.prepare()
         self.notes.load()
@@ -147,7 +148,7 @@ class Releases:
 
     def go_back(self, trial: Trial) -> Trial:
         """Put the tree before a release in force again, or the newest older one that is whole."""
-        target = self._return_target(trial)
+        target = self._whole_before(trial.name, trial.before)
         self.folder.switch(target)
         self._failpoint("release.returned")
         ended = trial.returned(target)
@@ -158,6 +159,16 @@ class Releases:
         for listener in self._listeners:
             listener()
         return ended
+
+    def step_back(self) -> TreeName:
+        """Put the newest older tree that is whole in force, or the package's own; return it."""
+        name = self._name_in_force()
+        if name == PACKAGE.name:
+            raise PreconditionFailed("the package's own release is in force already")
+        target = self._whole_before(name)
+        self.gate.forget()
+        self.folder.switch(target)
+        return target
 
     def prune(self) -> None:
         """Remove trees, contents and notes that nothing needs any more."""
@@ -207,11 +218,11 @@ class Releases:
         except Damaged:
             return PACKAGE.name
 
-    def _return_target(self, trial: Trial) -> TreeName:
-        older = [name for name in self.folder.names() if name < trial.name]
-        for name in (trial.before, *reversed(older)):
-            if self._verifier.check(name).is_whole:
-                return name
+    def _whole_before(self, name: TreeName, *wanted: TreeName) -> TreeName:
+        older = [each for each in self.folder.names() if each < name]
+        for each in (*wanted, *reversed(older)):
+            if self._verifier.check(each).is_whole:
+                return each
         return PACKAGE.name
 
     def _finish_scripts(self) -> None:

@@ -43,14 +43,18 @@ class Programs:
         self._copies = copies
         self._sealed = None if sealed else False
 
-    @property
-    def is_sealed(self) -> bool:
-        """Tell whether sealed memory can be run here; finds out once."""
+    def find_out(self) -> bool:
+        """Tell whether sealed memory can be run here; a process is started the first time."""
         if self._sealed is None:
             self._sealed = _can_run_memory()
             if not self._sealed:
                 log.warning("Sealed memory cannot be run here: plugins run from private copies")
         return self._sealed
+
+    @property
+    def is_sealed(self) -> bool:
+        """Tell the same, as far as is known."""
+        return self._sealed is not False
 
     @contextmanager
     def lent(self, name: str, data: bytes) -> Iterator[Program]:
@@ -60,7 +64,7 @@ class Programs:
             name: A word for it, without slashes.
             data: Its bytes.
         """
-        with _in_memory(name, data) if self.is_sealed else self._copied(name, data) as program:
+        with _in_memory(name, data) if self.find_out() else self._copied(name, data) as program:
             yield program
 
     @contextmanager
