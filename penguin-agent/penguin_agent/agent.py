@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import socket
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
 from penguin_agent.addresses import Addresses
 from penguin_agent.backoff import Backoff
+from penguin_agent.boot_id import boot_id
 from penguin_agent.clock import DeviceClock
 from penguin_agent.collect.making import make_collector
 from penguin_agent.collect.schedule import Schedule
@@ -21,6 +20,7 @@ from penguin_agent.collecting import Collecting
 from penguin_agent.connection import (
     CollectWanted,
     Hello,
+    OrderPushed,
     Push,
     SettingsChanged,
     TrustMoved,
@@ -30,6 +30,7 @@ from penguin_agent.connection import (
 from penguin_agent.dead_letters import DeadLetters
 from penguin_agent.identities import Identities
 from penguin_agent.link import Link
+from penguin_agent.orders.registry import agent_orders, denied_kinds
 from penguin_agent.ratchet import Ratchet
 from penguin_agent.release.making import make_parts, make_releases
 from penguin_agent.spool import Spool
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from penguin_agent.identity import Identity
 
 log = Logger(__name__)
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Base:
@@ -138,6 +137,7 @@ class Agent:
             collecting=self.collecting,
             spool=self.spool,
         )
+        self.orders = agent_orders(self, group, failpoint)
         self.tuning = Tuning(settings, self.schedule, self.submitter, self.releases)
         if (document := base.trust.newest()) is not None:
             base.clock.signed(document.issued_time)
@@ -165,6 +165,8 @@ class Agent:
             boot_id=self.boot_id,
             version=self.base.version,
             checked=lambda: self.releases.checked,
+            denied=denied_kinds(self.base.settings.allow),
+            refused_orders=lambda: self.orders.engine.refused,
         )
 
     async def start(self) -> None:
@@ -190,6 +192,8 @@ class Agent:
         allow = self.base.settings.allow
         if isinstance(push, Welcomed):
             await self._welcomed(push)
+        elif isinstance(push, OrderPushed):
+            self.orders.engine.put(push.envelope)
         elif isinstance(push, CollectWanted):
             if allow.collect_now:
                 self.collecting.ask(push)
@@ -284,12 +288,5 @@ class Agent:
             spool_depth=self.spool.depth,
             ratchet=self._ratchet.read(),
             release=self.release.health.greeting(),
+            denied=denied_kinds(self.base.settings.allow),
         )
-
-
-def boot_id() -> str:
-    """Return the kernel's boot id; a random one where there is none to read."""
-    try:
-        return BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return secrets.token_hex(16)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penguindome.outputs import Output, OutputStatus
 from penguindome.strict_json import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 NAME = "agent"
 PROBLEM_LIMIT = 32
 REASON_LIMIT = 300
+_NONE_REFUSED: Mapping[str, Any] = {"count": 0, "reason": ""}
 
 
 def agent_output(
@@ -26,6 +27,8 @@ def agent_output(
     now: datetime,
     release: int = 0,
     altered: Sequence[str] = (),
+    denied: Sequence[str] = (),
+    refused_orders: Mapping[str, Any] = _NONE_REFUSED,
 ) -> Output:
     """Return the output `agent`; only what changes rarely is in it, since a change is a report.
 
@@ -38,6 +41,8 @@ def agent_output(
         now: the device's clock.
         release: the number of the release in force, 0 for the package's own.
         altered: paths of files of the signed tree that are not as they were signed.
+        denied: kinds of orders that the device's settings forbid.
+        refused_orders: `count` of envelopes that were no orders, and `reason` of the last.
     """
     value = {
         "version": version,
@@ -50,6 +55,8 @@ def agent_output(
         "clock": "wrong" if clock_wrong else "ok",
         "release": release,
         "altered": sorted(altered)[:PROBLEM_LIMIT],
+        "denied": sorted(denied),
+        "refused_orders": {**_NONE_REFUSED, **refused_orders},
     }
     return Output(
         name=NAME,

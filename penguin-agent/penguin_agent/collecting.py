@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
@@ -17,7 +17,7 @@ from penguin_agent.release.verify import Checked
 from penguindome.errors import PenguinDomeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from penguin_agent.clock import DeviceClock
     from penguin_agent.collect.collector import Collected, Collector
@@ -48,6 +48,8 @@ class Collecting:
         boot_id: the kernel's.
         version: the agent's.
         checked: returns the tree of signed files in force, of which the output `agent` tells.
+        denied: kinds of orders that the device's settings forbid.
+        refused_orders: returns how many envelopes were no orders, and why the last was none.
         steady: seconds that never jump and count sleep.
     """
 
@@ -63,6 +65,8 @@ class Collecting:
         boot_id: str,
         version: str,
         checked: Callable[[], Checked] = Checked,
+        denied: Sequence[str] = (),
+        refused_orders: Callable[[], Mapping[str, Any]] = dict,
         steady: Callable[[], float] = boottime,
     ) -> None:
         self._collector = collector
@@ -74,6 +78,8 @@ class Collecting:
         self._boot_id = boot_id
         self._version = version
         self._checked = checked
+        self._denied = denied
+        self._refused_orders = refused_orders
         self._steady = steady
         self._requests: asyncio.Queue[CollectWanted | None] = asyncio.Queue(REQUESTS_WAITING)
         self._cost = 0.0
@@ -156,6 +162,8 @@ class Collecting:
             clock_wrong=self._clock.is_wrong(),
             release=checked.tree.name.number,
             altered=checked.altered,
+            denied=self._denied,
+            refused_orders=self._refused_orders(),
             now=now,
         )
         gone = set(self._spool.current.outputs) - {*collected.present, NAME}

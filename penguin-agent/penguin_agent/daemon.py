@@ -88,6 +88,8 @@ class Daemon:
             self._start(group, "submitter", agent.submitter.run)
             self._start(group, "collecting", agent.collecting.run)
             self._start(group, "release keeper", agent.release.keeper.run)
+            self._start(group, "news of orders", agent.orders.updates.run)
+            self._start(group, "engine of orders", agent.orders.engine.run)
         await self._stop.wait()
 
     async def _enrolled(self) -> Identity:
