@@ -1,5 +1,6 @@
-"""The agent's side of a wipe, as a program: `run|resume STATE_DIR ENVELOPE_FILE`.
+"""The agent's side of a wipe, as a program: `VERB STATE_DIR ENVELOPE_FILE`.
 
+The verb is `run`, `resume`, or `run-until-PHASE`, which cancels the act as soon as it tells that.
 Runs the real act and prints what it tells, a line of JSON each: {"running": details}, and
 {"outcome": {…}} in the end.
 """
@@ -20,11 +21,18 @@ from penguindome.payload import read_payload
 
 
 class Told:
-    """Says on standard output what the act tells."""
+    """Says on standard output what the act tells; cancels its task when it tells a phase."""
+
+    def __init__(self, until: str) -> None:
+        """Until which phase; "" for until the end."""
+        self._until = until
 
     def running(self, *, part: str = "", details: Mapping[str, Any] | None = None) -> None:
         """Say that it goes on."""
         say({"running": dict(details or {}), "part": part})
+        task = asyncio.current_task()
+        if task is not None and (details or {}).get("phase", "running") == self._until:
+            task.cancel()
 
     def output(self, stream: str, data: bytes, *, part: str = "") -> bool:
         """Refuse: a wipe prints nothing."""
@@ -58,12 +66,22 @@ def order_in(path: pathlib.Path) -> Order:
     )
 
 
+async def acted(order: Order, state_dir: str, verb: str) -> Outcome:
+    """Return how the act ends."""
+    act = WipeAct(pathlib.Path(state_dir))
+    if verb == "resume":
+        return await act.resume(order, Told(""))
+    try:
+        return await act.run(order, Told(verb.removeprefix("run").removeprefix("-until-")))
+    except asyncio.CancelledError:
+        return Outcome("cancelled")
+
+
 def main() -> None:
     """Act."""
     verb, state_dir, path = sys.argv[1:]
-    act = WipeAct(pathlib.Path(state_dir))
     order = order_in(pathlib.Path(path))
-    outcome = asyncio.run(getattr(act, verb)(order, Told()))
+    outcome = asyncio.run(acted(order, state_dir, verb))
     say({"outcome": asdict(outcome)})
     delivered(pathlib.Path(state_dir), order.order_id)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_agent.wipe.act import WipeAct
+from penguin_agent.wipe.job import Job
 from penguindome.envelope_json import to_json
 from tests.harness.disposable import HOSTNAME
 from tests.harness.doomed import ENVELOPE, PEOPLE, STATE, Doomed
@@ -282,7 +282,7 @@ def test_a_wipe_that_is_called_off_before_the_point_of_no_return_wipes_nothing(m
     machine.put(f"{STATE}/wipe/{machine.order_id}/order.json", to_json(envelope))
     wiper = subprocess.Popen(machine.words(*machine.entry_words()))
     wait_until(machine.job("progress.json").exists, 30, "it planned nothing")
-    assert WipeAct(machine.path(STATE)).call_off(machine.order_id)
+    assert Job(machine.path(STATE), machine.order_id).call_off()
     _, outcome = machine.act("resume")
     assert (outcome["state"], outcome["code"]) == ("cancelled", "called-off")
     assert wiper.wait(60) == 0
@@ -291,7 +291,26 @@ def test_a_wipe_that_is_called_off_before_the_point_of_no_return_wipes_nothing(m
 
 def test_a_wipe_that_is_over_cannot_be_called_off(machine):
     wiped(machine, "lock")
-    assert not WipeAct(machine.path(STATE)).call_off(machine.order_id)
+    assert not Job(machine.path(STATE), machine.order_id).call_off()
+
+
+def test_a_wipe_whose_act_is_cancelled_at_once_never_begins(machine):
+    machine.ordered("erase-homes", reboot=True)
+    before = machine.listing()
+    _, outcome = machine.act("run-until-running")
+    assert outcome["state"] == "cancelled"
+    assert changed(before, machine.listing()) == (set(), set())
+    _, outcome = machine.act("resume")
+    assert (outcome["state"], outcome["code"]) == ("cancelled", "called-off")
+
+
+def test_a_wipe_under_way_is_not_cancelled_and_told_as_it_ends(machine):
+    machine.shell("cd /home/bob; seq 1 60000 | xargs touch; chown -R bob: .")
+    machine.ordered("erase-homes")
+    told, outcome = machine.act("run-until-erasing-homes")
+    assert "erasing-homes" in [one.get("phase") for one in told]
+    assert outcome["state"] == "succeeded"
+    assert not machine.path("/home/bob").exists()
 
 
 def test_an_order_that_was_never_prepared_is_not_begun_by_resuming(machine):

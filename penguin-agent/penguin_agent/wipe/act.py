@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from penguin_agent.orders.acts import Outcome
-from penguin_agent.wipe.job import Job
+from penguin_agent.wipe.job import CALLED_OFF, Job
 from penguin_agent.wipe.starting import start
 from penguindome.errors import PenguinDomeError
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _PAUSE_SECONDS = 0.2
 _START_SECONDS = 60
 _RESUME_SECONDS = 15
-_CANCELLED = Outcome("cancelled", "it was called off before it began", "called-off")
+_CANCELLED = Outcome("cancelled", CALLED_OFF, "called-off")
 
 
 class WipeAct:
     """Acts on the kinds `wipe` and `wipe-plan`: the signed order says which.
 
-    The process that wipes goes on when the agent ends; `resume` takes up its result.
+    Who cancels it before the point of no return calls the wipe off; later it cannot be cancelled.
+    The process that wipes goes on when the agent is killed; `resume` takes up its result.
 
     Args:
         state_dir: The agent's.
@@ -44,15 +45,14 @@ class WipeAct:
         except PenguinDomeError as error:
             if job.abandon():
                 return Outcome("failed", error.reason, error.code)
+        except asyncio.CancelledError:
+            if job.call_off():
+                raise
         return await self._follow(job, progress, _START_SECONDS)
 
     async def resume(self, order: Order, progress: Progress) -> Outcome:
         """Return the result of a process that an earlier agent started; starts none."""
         return await self._follow(Job(self._state_dir, order.order_id), progress, _RESUME_SECONDS)
-
-    def call_off(self, order_id: str) -> bool:
-        """Have an order end as cancelled; False when its point of no return is passed."""
-        return Job(self._state_dir, order_id).call_off()
 
     async def _follow(self, job: Job, progress: Progress, start_seconds: float) -> Outcome:
         phase: Phase | None = None
@@ -73,7 +73,12 @@ class WipeAct:
             late = asyncio.get_running_loop().time() > end or not job.folder.exists()
             if not begun and late and job.abandon():
                 return Outcome("interrupted", "it was never begun", "not-started")
-            await asyncio.sleep(_PAUSE_SECONDS)
+            try:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except asyncio.CancelledError:
+                # From the point of no return on, only its result is the truth.
+                if job.call_off():
+                    raise
 
 
 def delivered(state_dir: Path, order_id: str) -> None:

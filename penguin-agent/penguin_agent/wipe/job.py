@@ -7,7 +7,7 @@
     progress.json  the phase and what is done so far, replaced at each step
     seen           made by the agent once it noted the plan: the point of no return may be passed
     passed         made exactly once: by the process that wipes at the point of no return, or by the
-                   agent when the order was called off before
+                   agent when the order was called off, or the agent ended, before
     result.json    how it ended
     delivered      made by the agent once the server has the receipt: the machine may go down
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _FILE_BYTES = 128 * 1024
 _ORDER_BYTES = 4 * 1024 * 1024
+CALLED_OFF = "it was called off, or the agent ended, before anything was wiped"
 _PAUSE_SECONDS = 0.1
 _CALLED_OFF = b"called off"
 
