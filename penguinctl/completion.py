@@ -42,6 +42,7 @@ _KINDS = {
     "issue_id": ("issue_ids",),
     "issue_ids": ("issue_ids",),
     "token_id": ("tokens",),
+    "order_id": ("orders",),
     "operator": ("operators",),
     "names": ("issues", "checks"),
     "check show name": ("checks",),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "hostnames", "device_ids", "labels", "issues", "issue_ids", "checks", "operators", "tokens",
+    "orders",
 )  # fmt: skip
 MOST = 5_000
 _LIMIT_BYTES = 4 * 1024 * 1024
@@ -122,6 +123,10 @@ def _tokens(response: Any) -> Iterator[tuple[str, str]]:
     yield from (("tokens", token.token_id) for token in response.tokens)
 
 
+def _orders(response: Any) -> Iterator[tuple[str, str]]:
+    yield from (("orders", order.order_id) for order in response.orders)
+
+
 def _operators(response: Any) -> Iterator[tuple[str, str]]:
     yield from (("operators", operator.name) for operator in response.operators)
 
@@ -132,6 +137,7 @@ _READERS: dict[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     "check.ListChecks": _checks,
     "token.ListTokens": _tokens,
     "operator.ListOperators": _operators,
+    "order.ListOrders": _orders,
 }
 # What an answer to a request without any wish holds all of.
 _WHOLE = {

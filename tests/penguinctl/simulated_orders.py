@@ -290,11 +290,19 @@ class Orders(order_pb2_grpc.OrderServiceServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, "connection lost")
             yield from self._news(kept, told, printed, request.output)
             summary = self.book.summary(kept)
-            if summary.ended:
+            if summary.ended and not self._owed(kept):
                 yield order_pb2.WatchOrderResponse(order=summary)
                 return
             with self.book.changed:
                 self.book.changed.wait(0.05)
+
+    def _owed(self, kept):
+        """Tell whether a device has printed more than has come."""
+        return any(
+            getattr(one, f"{stream}_bytes") > len(kept.outputs.get((device_id, stream), b""))
+            for device_id, one in kept.targets.items()
+            for stream in ("stdout", "stderr")
+        )
 
     def _news(self, kept, told, printed, output):
         for device_id, one in list(kept.targets.items()):
