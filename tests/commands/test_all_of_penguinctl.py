@@ -11,7 +11,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_token
-from tests.commands import alerts, operators, parameters, quiet, releases, views
+from tests.commands import alerts, operators, parameters, quiet, releases, trust, views
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
