@@ -38,7 +38,8 @@ _AT_ONCE = 500
 _LOOK_SECONDS = 1.0
 # Other processes' clocks may differ, and their transactions take a moment.
 _OVERLAP = timedelta(seconds=30)
-_AGAIN = 2 * UNHEARD_LIMIT
+#: How many orders of a device in these states are sent again.
+_AGAIN = {("sent",): 2 * UNHEARD_LIMIT, ("accepted", "running"): UNHEARD_LIMIT}
 
 Pair = tuple[str, str]
 
@@ -156,15 +157,20 @@ class Delivery:
         await self._offer(device_ids, found)
 
     async def _to_repeat(self, back: Collection[str]) -> list[Pair]:
-        """Return what is sent again to devices that came back."""
+        """Return what is sent again to devices that came back.
+
+        All that they have not answered; of what they answered, as much as leaves room for more:
+        only a device that lost its memory has something new to say about it.
+        """
         if not back:
             return []
-        count: Counter[str] = Counter()
         pairs: list[Pair] = []
-        for one in await self._targets.asked_again(back, _AGAIN * len(back)):
-            count[one.device_id] += 1
-            if count[one.device_id] <= _AGAIN:
-                pairs.append((one.order_id, one.device_id))
+        for states, limit in _AGAIN.items():
+            count: Counter[str] = Counter()
+            for one in await self._targets.asked_again(back, states, limit * len(back)):
+                count[one.device_id] += 1
+                if count[one.device_id] <= limit:
+                    pairs.append((one.order_id, one.device_id))
         return pairs
 
     async def _offer(self, device_ids: Iterable[str], found: Iterable[Unheard]) -> None:

@@ -25,10 +25,13 @@ from penguindome.errors import (
     PreconditionFailed,
     Unavailable,
 )
+from penguindome.orders.bodies import CancelBody
+from penguindome.orders.kinds import KINDS
 from penguindome.orders.opening import Opened, open_order
 from penguindome.orders.release_body import ReleaseBody
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from penguind.domain.order import Order
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from penguindome.trust_document import TrustDocument
 
 _ATTEMPTS = 10
+_NAMED = 20
 
 
 class OrderDesk:
@@ -155,6 +159,23 @@ class OrderDesk:
             return
         await self._releases.require(opened.body)
         await self._intake.check_devices(opened.payload.devices)
+        if isinstance(opened.body, CancelBody):
+            await self._check_cancelled(opened, opened.body.order_ids)
+
+    async def _check_cancelled(self, opened: Opened, order_ids: Sequence[str]) -> None:
+        """Refuse to call off what the signers' role does not order; unknown orders may be there."""
+        named = await self._orders.get_many(order_ids)
+        wrong = [
+            one.order_id
+            for one in named.values()
+            if KINDS[one.kind].cancels or KINDS[one.kind].role != opened.kind.role
+        ]
+        if wrong:
+            raise InvalidInput(
+                f"a {opened.kind.name} does not call off {', '.join(sorted(wrong)[:_NAMED])}",
+                code="wrong-order",
+                remedy="penguinctl order show tells an order's kind",
+            )
 
     async def _act(
         self,

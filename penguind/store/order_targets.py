@@ -139,11 +139,13 @@ class OrderTargetStore:
             async for found in self._targets.find(query, wanted)
         ]
 
-    async def asked_again(self, device_ids: Collection[str], limit: int) -> list[Target]:
-        """Return what was sent to devices and has not ended, the oldest first."""
+    async def asked_again(
+        self, device_ids: Collection[str], states: Collection[str], limit: int
+    ) -> list[Target]:
+        """Return what was sent to devices and is in one of the states, the oldest first."""
         query = {
             "device_id": {"$in": sorted(device_ids)},
-            "state": {"$in": ["sent", "accepted", "running"]},
+            "state": {"$in": sorted(states)},
             "part": "",
         }
         cursor = self._targets.find(query).sort("order_id", 1).limit(limit)

@@ -150,3 +150,25 @@ def test_what_a_device_says_of_itself_is_kept(mongo_uri, signers):
         assert (found.release, found.denied) == (7, ())
 
     in_office(mongo_uri, signers, story)
+
+
+def test_who_comes_back_hears_of_all_it_has_not_answered_whatever_else_it_works_at(
+    mongo_uri, signers
+):
+    async def story(office):
+        web = await laptop(office.server)
+        made = [office.command(web.named) for _ in range(3 * UNHEARD_LIMIT)]
+        async with web.connected():
+            for envelope in made[: 2 * UNHEARD_LIMIT]:
+                await office.submit(envelope)
+            for _ in range(2 * UNHEARD_LIMIT):
+                await web.say(web.word(id_of(await web.next_order()), "accepted"))
+        for envelope in made[2 * UNHEARD_LIMIT :]:
+            await office.submit(envelope)
+        for _ in range(2):
+            async with web.connected():
+                came = [id_of(await web.next_order()) for _ in range(2 * UNHEARD_LIMIT)]
+                assert set(map(id_of, made[2 * UNHEARD_LIMIT :])) < set(came)
+                await web.no_order(0.1)
+
+    in_office(mongo_uri, signers, story)

@@ -57,6 +57,20 @@ def test_what_the_server_does_not_know_is_called_off_on_the_device(mongo_uri, si
     in_office(mongo_uri, signers, story)
 
 
+def test_nobody_calls_off_what_another_role_ordered(mongo_uri, signers):
+    async def story(office):
+        web = await laptop(office.server)
+        patch = await office.submit(office.patch(web.named, "plugins/x"))
+        error = await refusal(office.submit(office.cancel("command", web.named, patch.order_id)))
+        assert (error.code, patch.order_id in error.reason) == ("wrong-order", True)
+        cancel = await office.submit(office.cancel("patch", web.named, patch.order_id))
+        error = await refusal(office.submit(office.cancel("patch", web.named, cancel.order_id)))
+        assert error.code == "wrong-order"
+        assert await office.states(patch.order_id) == {web.device_id: "cancelled"}
+
+    in_office(mongo_uri, signers, story)
+
+
 async def ended(office, order_id):
     return (await office.get(order_id)).order.ended
 
