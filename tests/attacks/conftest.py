@@ -7,8 +7,11 @@ from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.evil_agent import EvilAgent
 from tests.attacks.kit.keys import StolenKeys
 from tests.attacks.kit.wire import Wire
+from tests.attacks.kit.world import world_of
 from tests.harness.database import mongo_uri
 from tests.harness.fleet import Fleet
+from tests.penguindome.signing import Fleet as Operators
+from tests.penguindome.signing import gpg_home
 
 __all__ = ["mongo_uri"]
 
@@ -57,3 +60,17 @@ def device(wire, token):
     agent = EvilAgent(wire)
     agent.enroll(token)
     return agent
+
+
+@pytest.fixture(scope="package")
+def operators():
+    """Return honest operators, whose keys no server has."""
+    with gpg_home() as home:
+        yield Operators(home)
+
+
+@pytest.fixture(scope="module")
+def world(operators):
+    """Return a device, a server that was taken over, and operators that were not."""
+    with world_of(operators) as running:
+        yield running

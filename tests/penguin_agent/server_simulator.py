@@ -100,6 +100,7 @@ class Simulator:
     """Both listeners on 127.0.0.1; use it with `with`."""
 
     agent_service = AgentService
+    bootstrap_service = BootstrapService
 
     def __init__(self, fleet) -> None:
         self.fleet = fleet
@@ -215,7 +216,7 @@ class Simulator:
                 [self.server_pair], self.device_authority.pem, require_client_auth=True
             )
         else:
-            service = BootstrapService(self)
+            service = self.bootstrap_service(self)
             bootstrap_pb2_grpc.add_BootstrapServiceServicer_to_server(service, server)
             credentials = grpc.ssl_server_credentials([self.server_pair])
         bound = server.add_secure_port(f"127.0.0.1:{port}", credentials)
