@@ -30,6 +30,7 @@ from penguindome.orders.manifest import FileEntry
 from penguindome.orders.opening import Opened
 from penguindome.orders.release_body import ReleaseBody
 from penguindome.payload import make_payload, read_payload
+from tests.harness.judging import story_runner
 
 FLEET = new_fleet_id()
 
@@ -41,6 +42,25 @@ def ids(*letters):
 
 def entry(path, data, mode=0o755):
     return FileEntry(path, mode, len(data), hashlib.sha256(data).hexdigest())
+
+
+def release_runner(mongo_uri):
+    """Return what runs a story with a bench over a fresh database."""
+
+    def run_story(story):
+        async def prepared(bench):
+            await bench.prepare()
+            await story(bench)
+
+        story_runner(mongo_uri, ReleaseBench)(prepared)
+
+    return run_story
+
+
+async def fleet(bench, **labels):
+    """Enroll devices by their letters, with their labels."""
+    for letter, label in labels.items():
+        await bench.judges.add(ids(letter)[0], hostname=letter, labels=(label,) if label else ())
 
 
 class ReleaseBench:
