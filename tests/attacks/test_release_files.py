@@ -194,7 +194,7 @@ PATHS = [
     "plugins\\x",
     "plugins/x y",
     "plugins/\u202ex",
-    "plugins/caf\u00e9",
+    "plugins/\u00fc",
     "a" * 66,
     "/".join("abcdefghi"),
     "plugins/" + "a" * 255,

@@ -120,7 +120,7 @@ class PatchAct:
             tree = await asyncio.to_thread(self._tree, order, present)
             await self.installer.make(tree, present=present, until=order.expires_time)
             changed = await asyncio.to_thread(self.releases.changed, tree)
-            await asyncio.to_thread(self.releases.switch, tree.name)
+            await self._switch(tree, present)
         except PenguinDomeError as error:
             return _not_made(error)
         self.device.renew(changed)
@@ -133,6 +133,16 @@ class PatchAct:
         if self.now() >= order.expires_time:
             return Outcome("expired", "it expired before it was installed")
         return await self.run(order, progress)
+
+    async def _switch(self, tree: Tree, present: Tree) -> None:
+        """Switch, or do not when called off meanwhile: what is said has to be so."""
+        switched = asyncio.ensure_future(asyncio.to_thread(self.releases.switch, tree.name))
+        try:
+            await asyncio.shield(switched)
+        except asyncio.CancelledError:
+            await asyncio.wait({switched})
+            self.releases.switch(present.name)
+            raise
 
     def _tree(self, order: Order, present: Tree) -> Tree:
         if not isinstance(order.body, PatchBody):

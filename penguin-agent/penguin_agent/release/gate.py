@@ -1,4 +1,4 @@
-"""Judge a release after the switch: does the device still check in, and do the plugins work?
+"""Judge a release after the switch: whether the device still checks in and the plugins work.
 
 The release passes once a check-in completes and, in a full collection, no plugin that it brought
 or changed fails that did not fail before; one that fails has a second try. Otherwise, after ten
@@ -60,22 +60,32 @@ async def judge(
         deadline: How much there is.
         step_seconds: How often `keep` is told.
     """
-    loop = asyncio.get_running_loop()
-    spent = float(trial.spent_seconds)
-    began = loop.time()
-    work = asyncio.create_task(_failing(trial, health), name="release gate")
-    try:
-        while (left := deadline.total_seconds() - spent - (loop.time() - began)) > 0:
-            await asyncio.wait({work}, timeout=min(left, step_seconds))
-            if work.done():
-                return _judged(trial, work.result())
-            keep(replace(trial, spent_seconds=int(spent + loop.time() - began)))
-    finally:
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(_failing(trial, health), name="release gate")
+        await _wait(work, trial, keep, deadline.total_seconds(), step_seconds)
+        if work.done():
+            return _judged(trial, work.result())
         work.cancel()
-        await asyncio.wait({work})
     minutes = deadline.total_seconds() / 60
     reason = f"no check-in and full collection was completed within {minutes:g} minutes"
     return trial.failing(reason, "gate-timeout")
+
+
+async def _wait(
+    work: asyncio.Task[tuple[str, ...]],
+    trial: Trial,
+    keep: Callable[[Trial], None],
+    seconds: float,
+    step_seconds: float,
+) -> None:
+    """Wait until the work is done or the time is up, and note now and then how much was spent."""
+    loop = asyncio.get_running_loop()
+    began = loop.time() - trial.spent_seconds
+    while (left := began + seconds - loop.time()) > 0:
+        await asyncio.wait({work}, timeout=min(left, step_seconds))
+        if work.done():
+            return
+        keep(replace(trial, spent_seconds=int(loop.time() - began)))
 
 
 def _judged(trial: Trial, failed: tuple[str, ...]) -> Trial:
@@ -87,16 +97,13 @@ def _judged(trial: Trial, failed: tuple[str, ...]) -> Trial:
 
 async def _failing(trial: Trial, health: Health) -> tuple[str, ...]:
     """Return plugins that newly fail, once a check-in is completed; it is asked for at once."""
-    checked_in = asyncio.create_task(health.check_in(), name="release check-in")
-    try:
+    async with asyncio.TaskGroup() as group:
+        checked_in = group.create_task(health.check_in(), name="release check-in")
         bad = _bad(trial.judged, await _collected(health, None))
         if bad:
             bad = _bad(bad, await _collected(health, bad))
-        if not bad:
-            await checked_in
-    finally:
-        checked_in.cancel()
-        await asyncio.wait({checked_in})
+        if bad:
+            checked_in.cancel()
     return bad
 
 

@@ -135,7 +135,11 @@ class Releases:
         trial = Trial(order_id, tree.name, self._name_in_force(), judged=tuple(judged))
         self.gate.write(trial)
         self._failpoint("release.gate-written")
-        self.switch(tree.name)
+        try:
+            self.switch(tree.name)
+        except PenguinDomeError:
+            self.gate.forget()
+            raise
         return trial
 
     def switch(self, name: TreeName) -> None:
