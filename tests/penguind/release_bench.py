@@ -144,7 +144,7 @@ class ReleaseBench:
 
         async def work(session):
             await self.orders.insert(order, session=session)
-            await self.targets.insert(targets, session=session)
+            await self.targets.insert(targets, self.now, session=session)
 
         await self.judges.database.transaction(work, seconds=10)
         if opened.kind.name == "release":
