@@ -30,12 +30,13 @@ def in_office(
     story: Callable[[Office], Awaitable[None]],
     *names: str,
     settings_text: str = "",
+    seconds: float = SECONDS,
     **document: Any,
 ) -> None:
     """Run a story; names and document are those of `open_office`, the text is of settings."""
 
     async def run() -> None:
-        async with asyncio.timeout(SECONDS), running(mongo_uri, settings_text) as server:
+        async with asyncio.timeout(seconds), running(mongo_uri, settings_text) as server:
             await story(await open_office(server, signers, *names, **document))
 
     asyncio.run(run())
