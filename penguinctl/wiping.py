@@ -144,7 +144,8 @@ def _answer(app: App, kind: str, target: order_pb2.OrderTarget, output_format: s
         "vouched_by_device": verdict == receipt_check.VOUCHED,
     }
     output.answer(output_format, value, lambda: _human(kind, target, verdict))
-    if verdict == receipt_check.FORGED:
+    unproven = kind == "wipe" and target.state == "succeeded" and verdict != receipt_check.VOUCHED
+    if unproven or verdict == receipt_check.FORGED:
         return exits.NOT_VERIFIED
     return order_results.exit_code([target])
 
@@ -158,17 +159,20 @@ def _human(kind: str, target: order_pb2.OrderTarget, verdict: str) -> None:
         wipe_view.show_plan(details)
         ui.out()
     whose = "by the device's own signed receipt" if vouched else f"NOT vouched for ({verdict})"
-    ui.out(f"{printable(target.hostname)}: ", ui.Styled(_words(kind, target, details), "bold"))
+    words = _words(kind, target, details, vouched=vouched)
+    ui.out(f"{printable(target.hostname)}: ", ui.Styled(words, "bold"))
     if target.state not in UNFINISHED:
         ui.out(ui.Styled(f"This is known {whose}.", "" if vouched else "red"))
     else:
         ui.out(f"See how it ends: penguinctl wipe status {target.device_id}")
 
 
-def _words(kind: str, target: order_pb2.OrderTarget, details: Any) -> str:
+def _words(kind: str, target: order_pb2.OrderTarget, details: Any, *, vouched: bool) -> str:
     """Say in one sentence how a wipe, or its dry run, is."""
     if target.state == "succeeded":
-        return "WIPED." if kind == "wipe" else "this is what would be done; nothing was done."
+        if kind != "wipe":
+            return "this is what would be done; nothing was done."
+        return "WIPED." if vouched else "nothing proves that it was wiped, as the server says."
     if target.state == "waiting":
         return "waits for a further signature; nothing was done."
     if target.state in UNFINISHED and not target.connected:
