@@ -77,7 +77,7 @@ class ReleaseAct:
         progress.running(details={"step": "proving", "release": order.number})
         changed = await asyncio.to_thread(self.releases.changed, tree)
         judged = self.device.working(changed)
-        trial = await asyncio.to_thread(self.releases.enter, tree, order.order_id, judged)
+        trial = self.releases.enter(tree, order.order_id, judged)
         return await self._after(trial, order, progress)
 
     async def resume(self, order: Order, progress: Progress) -> Outcome:
@@ -120,7 +120,8 @@ class PatchAct:
             tree = await asyncio.to_thread(self._tree, order, present)
             await self.installer.make(tree, present=present, until=order.expires_time)
             changed = await asyncio.to_thread(self.releases.changed, tree)
-            await self._switch(tree, present)
+            # Not in a thread: nobody can call it off half-way.
+            self.releases.switch(tree)
         except PenguinDomeError as error:
             return _not_made(error)
         self.device.renew(changed)
@@ -133,16 +134,6 @@ class PatchAct:
         if self.now() >= order.expires_time:
             return Outcome("expired", "it expired before it was installed")
         return await self.run(order, progress)
-
-    async def _switch(self, tree: Tree, present: Tree) -> None:
-        """Switch, or do not when called off meanwhile: what is said has to be so."""
-        switched = asyncio.ensure_future(asyncio.to_thread(self.releases.switch, tree.name))
-        try:
-            await asyncio.shield(switched)
-        except asyncio.CancelledError:
-            await asyncio.wait({switched})
-            self.releases.switch(present.name)
-            raise
 
     def _tree(self, order: Order, present: Tree) -> Tree:
         if not isinstance(order.body, PatchBody):

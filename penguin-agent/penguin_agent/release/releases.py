@@ -1,6 +1,6 @@
 """The trees of this device: which one is in force, whether it is whole, and how to change that.
 
-Everything that others ask about releases they ask here. Methods that look at the disk are slow:
+Everything that others ask about releases they ask here. What looks at all of a tree is slow:
 called away from the event loop.
 """
 
@@ -136,17 +136,17 @@ class Releases:
         self.gate.write(trial)
         self._failpoint("release.gate-written")
         try:
-            self.switch(tree.name)
+            self.switch(tree)
         except PenguinDomeError:
             self.gate.forget()
             raise
         return trial
 
-    def switch(self, name: TreeName) -> None:
-        """Put a tree in force."""
-        self.folder.switch(name)
+    def switch(self, tree: Tree) -> None:
+        """Put a tree in force that was verified just now."""
+        self.folder.switch(tree.name)
         self._failpoint("release.switched")
-        self.look()
+        self.checked = Checked(tree)
         for listener in self._listeners:
             listener()
 
