@@ -135,9 +135,10 @@ class Intake:
             log.warning("Order {} is refused: {}", payload.id, refusal)
             self._store.refuse(payload, envelope, refusal.outcome, self._now(), summary)
             return
-        kind, by_order = self._store.refusals.called_off(payload.id)
-        if kind and fits(kind, payload.kind):
-            outcome = called_off_by(by_order)
+        called_off = self._store.refusals.called_off(payload.id)
+        by_orders = [by for kind, by in called_off.items() if fits(kind, payload.kind)]
+        if by_orders:
+            outcome = called_off_by(by_orders[0])
             self._store.refuse(payload, envelope, outcome, self._now(), summary)
             return
         self._store.accept(opened, envelope, self._now())

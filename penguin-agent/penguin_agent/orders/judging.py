@@ -18,6 +18,7 @@ from logbook import Logger
 from penguin_agent.orders.acts import Outcome
 from penguin_agent.orders.records import summary_of
 from penguin_agent.orders.store import sha256
+from penguindome.envelope import CLOCK_TOLERANCE
 from penguindome.errors import Forbidden, InvalidInput, PenguinDomeError
 from penguindome.orders.kinds import kind_of
 from penguindome.orders.opening import Opened, hostname_of, open_order, read_body
@@ -124,7 +125,8 @@ class Judge:
             Refusal: It may have been done before, or is older than what was done.
         """
         birth = store.birth()
-        if birth.lost and opened.payload.issued_time <= birth.time:
+        # The clock of who wrote what was done before may have been ahead of this one.
+        if birth.lost and opened.payload.issued_time <= birth.time + CLOCK_TOLERANCE:
             raise _signed(
                 opened, "memory-lost", "this device lost its memory since, and may have done it"
             )

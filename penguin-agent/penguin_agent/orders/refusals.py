@@ -97,18 +97,19 @@ class Refusals:
                 [(one, kind, by_order, to_unix_ms(until)) for one in order_ids],
             )
             connection.execute(
-                "DELETE FROM called_off WHERE rowid NOT IN"
-                " (SELECT rowid FROM called_off ORDER BY rowid DESC LIMIT ?)",
-                (CALLED_OFF_LIMIT,),
+                # By kind: who may call off one kind must not make us forget about another.
+                "DELETE FROM called_off WHERE kind = ? AND rowid NOT IN"
+                " (SELECT rowid FROM called_off WHERE kind = ? ORDER BY rowid DESC LIMIT ?)",
+                (kind, kind, CALLED_OFF_LIMIT),
             )
 
-    def called_off(self, order_id: str) -> tuple[str, str]:
-        """Return the kind as which an order was called off, and by which order; ("", "") if not."""
+    def called_off(self, order_id: str) -> dict[str, str]:
+        """Return the kinds as which an order was called off, and by which order each."""
         with self._file.transaction() as connection:
-            row = connection.execute(
+            rows = connection.execute(
                 "SELECT kind, by_order FROM called_off WHERE order_id = ?", (order_id,)
-            ).fetchone()
-        return ("", "") if row is None else (row["kind"], row["by_order"])
+            ).fetchall()
+        return {row["kind"]: row["by_order"] for row in rows}
 
     def forget(self, connection: sqlite3.Connection, now: datetime) -> None:
         """Forget what is too old to come again."""

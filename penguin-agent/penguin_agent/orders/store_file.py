@@ -3,9 +3,10 @@
 A file that is lost, damaged or brought back from a copy has forgotten what was done since. Then a
 new memory is born: what was ordered before is refused, since it may have been done already.
 
-1. The file's and its folder's inode numbers stand inside: a copy has others. 2. A marker outside
-the folder tells a lost file from a device that never had one. 3. synchronous=FULL: what a call
-wrote is on the disk when it returns.
+1. The inode numbers of file and folder stand inside, and when the file beside it was last changed,
+which nobody can set: a copy has others, and so has what a copy was written over. 2. A marker
+outside the folder tells a lost file from a device that never had one. 3. synchronous=FULL: what a
+call wrote is on the disk when it returns.
 Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html, 3.40.
 """
 
@@ -63,7 +64,8 @@ CREATE TABLE refused (
     why TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, times INTEGER NOT NULL
 );
 CREATE TABLE called_off (
-    order_id TEXT PRIMARY KEY, kind TEXT NOT NULL, by_order TEXT NOT NULL, until_ms INTEGER NOT NULL
+    order_id TEXT NOT NULL, kind TEXT NOT NULL, by_order TEXT NOT NULL, until_ms INTEGER NOT NULL,
+    PRIMARY KEY (order_id, kind)
 );
 """
 
@@ -79,6 +81,8 @@ class StoreFile:
         self.folder = state_dir / "orders"
         self.path = self.folder / "orders.db"
         self._marker = state_dir / "state" / "orders-born"
+        # Written at each birth and never again.
+        self._canary = self.folder / "born"
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
@@ -194,10 +198,16 @@ class StoreFile:
     def _bear(self, connection: sqlite3.Connection, now: datetime, *, lost: bool) -> None:
         set_meta(connection, "birth_ms", str(to_unix_ms(now)))
         set_meta(connection, "lost", "1" if lost else "")
+        write_file(self._canary, b"")
         set_meta(connection, "place", self._place())
 
     def _place(self) -> str:
-        return f"{self.folder.stat().st_ino}/{self.path.stat().st_ino}"
+        try:
+            canary = self._canary.lstat()
+        except FileNotFoundError:
+            return ""
+        inodes = (self.folder.stat().st_ino, self.path.stat().st_ino, canary.st_ino)
+        return "/".join(map(str, (*inodes, canary.st_ctime_ns)))
 
     def _put_away(self) -> None:
         """Keep one damaged file, for whoever wants to know why."""
