@@ -13,9 +13,13 @@ from penguindome.times import to_unix_ms
 from penguindome.v1 import order_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from penguind.domain.order import Order, Target
+
+#: A device's receipt and details may take a hundred kilobytes; the answer has 4 MiB at most, and
+#: what else is told of thousands of targets needs room as well.
+WHOLE_BYTES = 1_500_000
 
 
 def order_message(order: Order, counts: Mapping[str, int]) -> pb.Order:
@@ -71,6 +75,21 @@ def target_message(target: Target, *, connected: bool, brief: bool = False) -> p
         if target.receipt is not None:
             message.receipt.CopyFrom(receipt_message(target.receipt))
     return message
+
+
+def target_messages(
+    targets: Sequence[Target], connected: Callable[[str], bool]
+) -> list[pb.OrderTarget]:
+    """Return targets for one answer: without receipts and details from where they get too large."""
+    messages: list[pb.OrderTarget] = []
+    left = WHOLE_BYTES
+    for one in targets:
+        whole = target_message(one, connected=connected(one.device_id))
+        left -= whole.ByteSize()
+        if left < 0:
+            whole = target_message(one, connected=connected(one.device_id), brief=True)
+        messages.append(whole)
+    return messages
 
 
 def receipt_message(sealed: SealedReceipt) -> pb.OrderReceipt:

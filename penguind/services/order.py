@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from penguind.caller import caller
@@ -12,6 +13,7 @@ from penguind.services.convert_order import (
     output_message,
     plan_from,
     target_message,
+    target_messages,
 )
 from penguind.store.order_output import Piece
 from penguindome.v1 import order_pb2 as pb
@@ -20,14 +22,14 @@ from penguindome.v1.order_pb2_grpc import OrderServiceServicer
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from penguind.domain.order import Order, Target
+    from penguind.domain.order import Order
     from penguind.orders.desk import OrderDesk
     from penguind.orders.looking import OrderLooking
     from penguind.orders.watching import Event, Watching
     from penguind.presence import Presence
 
-# A receipt and its details may take kilobytes; the answer stays within the 4 MiB of a message.
-_WHOLE_TARGETS = 200
+# Reasons may be long; the answer stays within the 4 MiB of a message.
+_LIST_BYTES = 2_500_000
 
 
 class OrderService(OrderServiceServicer):
@@ -87,9 +89,10 @@ class OrderService(OrderServiceServicer):
             only_waiting=request.only_waiting,
         )
         counts = await self._looking.counts([one.order_id for one in found])
-        return pb.ListOrdersResponse(
-            orders=[order_message(one, counts.get(one.order_id, {})) for one in found]
-        )
+        messages = [order_message(one, counts.get(one.order_id, {})) for one in found]
+        size = accumulate(one.ByteSize() for one in messages)
+        fitting = [one for one, total in zip(messages, size, strict=True) if total < _LIST_BYTES]
+        return pb.ListOrdersResponse(orders=fitting)
 
     async def GetOrder(  # noqa: N802 -- gRPC's
         self,
@@ -99,11 +102,10 @@ class OrderService(OrderServiceServicer):
         """Return one order with its envelope and targets."""
         order = await self._looking.one(request.order_id)
         targets = await self._looking.targets(order)
-        brief = len(targets) > _WHOLE_TARGETS
         return pb.GetOrderResponse(
             order=await self._order(order),
             envelope=envelope_message(order.envelope),
-            targets=[self._target(one, brief=brief) for one in targets],
+            targets=target_messages(targets, self._presence.connected),
         )
 
     async def WatchOrder(  # noqa: N802 -- gRPC's
@@ -131,10 +133,6 @@ class OrderService(OrderServiceServicer):
         counts = await self._looking.counts([order.order_id])
         return order_message(order, counts.get(order.order_id, {}))
 
-    def _target(self, target: Target, *, brief: bool = False) -> pb.OrderTarget:
-        connected = self._presence.connected(target.device_id)
-        return target_message(target, connected=connected, brief=brief)
-
     def _event(self, event: Event) -> pb.WatchOrderResponse:
         match event:
             case OrderNow():
@@ -146,4 +144,5 @@ class OrderService(OrderServiceServicer):
                     output=output_message(event), device_id=event.device_id
                 )
             case _:
-                return pb.WatchOrderResponse(target=self._target(event))
+                connected = self._presence.connected(event.device_id)
+                return pb.WatchOrderResponse(target=target_message(event, connected=connected))

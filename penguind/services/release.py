@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguind.domain.rollout import STANDING
 from penguind.services.convert_device import envelope_message
-from penguind.services.convert_order import order_message, target_message
+from penguind.services.convert_order import order_message, target_messages
 from penguind.services.convert_release import release_message
 from penguind.store.blobs import PIECE_BYTES
 from penguindome.errors import InvalidInput
@@ -115,10 +115,7 @@ class ReleaseService(ReleaseServiceServicer):
         return release_pb2.GetReleaseResponse(
             release=message,
             envelope=None if order is None else envelope_message(order.envelope),
-            targets=[
-                target_message(one, connected=self._presence.connected(one.device_id))
-                for one in targets
-            ],
+            targets=target_messages(targets, self._presence.connected),
         )
 
     async def ChangeRollout(  # noqa: N802 -- gRPC's

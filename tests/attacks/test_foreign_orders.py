@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from bson import BSON
@@ -109,15 +110,18 @@ def test_no_device_can_call_an_order_off_or_hand_one_in(mongo_uri, signers):
     in_office(mongo_uri, signers, story)
 
 
+def changed(web, about, **changes):
+    """Return a device's receipt with other fields, signed as it should be."""
+    facts = parse_json(web.word(about, "succeeded").payload)
+    payload = canonical_json({**facts, **changes})
+    return SealedReceipt(payload, sign(web.identity.key, frame("receipt", payload)))
+
+
 def forged(web, order_id):
     """Return receipts that look like a device's own, with what is wrong with them."""
     good = web.word(order_id, "succeeded")
-    facts = parse_json(good.payload)
     key = web.identity.key
-
-    def sealed(**changes):
-        payload = canonical_json({**facts, **changes})
-        return SealedReceipt(payload, sign(key, frame("receipt", payload)))
+    sealed = partial(changed, web, order_id)
 
     deep = []
     for _ in range(40):
@@ -242,6 +246,22 @@ def test_output_of_strange_shape_is_refused_or_left_out(mongo_uri, signers):
             word = web.word(order_id, "running", part=part)
             assert await web.say(word, outputs=[printed(order_id, b"x", part=part)]) == []
         assert await everything(office) == before
+
+    in_office(mongo_uri, signers, story)
+
+
+def test_long_words_of_many_devices_do_not_hide_an_order_from_operators(mongo_uri, signers):
+    async def story(office):
+        crowd = [await laptop(office.server, f"w-{number}") for number in range(55)]
+        hosts = {one.device_id: one.hostname for one in crowd}
+        order_id = (await office.submit(office.command(hosts))).order_id
+        for one in crowd:
+            await one.say(changed(one, order_id, details={"a": "\u00e9" * 30_000}))
+        targets = (await office.get(order_id)).targets
+        assert {one.state for one in targets} == {"succeeded"}
+        assert len(targets) == len(crowd)
+        assert targets[0].receipt.payload
+        assert not targets[-1].receipt.payload
 
     in_office(mongo_uri, signers, story)
 

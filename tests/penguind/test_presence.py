@@ -5,8 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from penguind.admission import Admission
-from penguind.presence import CollectNow, Ended, GoAway, Presence, TrustChanged, VerdictsChanged
+from penguind.presence import (
+    CollectNow,
+    Ended,
+    GoAway,
+    Order,
+    Presence,
+    TrustChanged,
+    VerdictsChanged,
+)
 from penguind.rates import RateLimits, ReportRates
+from penguindome.envelope import Envelope
 from penguindome.errors import LimitExceeded
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -25,6 +34,15 @@ def test_messages_come_in_order():
         None,
     ]
     assert not stream.wake.is_set()
+
+
+def test_urgent_orders_overtake_what_waits():
+    presence = Presence()
+    stream = presence.enter("d-1")
+    slow, urgent = Order(Envelope("command", b"1")), Order(Envelope("wipe", b"2"), urgent=True)
+    for message in (slow, TrustChanged(2), urgent):
+        assert presence.push("d-1", message)
+    assert [stream.take() for _ in range(4)] == [urgent, slow, TrustChanged(2), None]
 
 
 def test_absent_device_takes_nothing():
