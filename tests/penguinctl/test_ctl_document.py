@@ -38,11 +38,13 @@ ARGUMENTS = {
     "param set": ["web-1", "user_email", "bob@example.com"],
     "param unset": ["web-1", "user_email"],
     "profile use": ["default"],
+    "trust propose": ["--renew", "--yes"],
+    "trust withdraw": ["--reason", "a mistake"],
 }
 # Said once for all commands.
 COMMON = {"--output", "--columns", "--sort", "--watch"}
 # The page shows only what these add to another shape, or keys that are data.
-PARTIAL = {"issue show", "issue open", "server status"}
+PARTIAL = {"issue show", "issue open", "server status", "trust propose"}
 
 
 def leaves():
@@ -117,6 +119,8 @@ def test_shape_of_json(simulator, operator, name):
     if name in {"trust show", "trust addresses"}:
         # Until an operator signs some, there are none.
         assert operator("trust", "addresses", "--set", "penguin.example:7443,7444").code == 0
+    if name == "trust withdraw":
+        assert operator("trust", "propose", "--renew", "--yes").code == 0
     result = operator(*name.split(), *ARGUMENTS.get(name, []), "-o", "json")
     same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
 
