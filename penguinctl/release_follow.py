@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penguinctl import exits, release_view, releases, ui
+from penguinctl import exits, release_view, releases, ui, wire
 from penguindome.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penguindome.v1 import release_pb2
 
 _PAUSE_SECONDS = 1.0
+_LISTED = 5
 _GOES_ON = ("waiting", "rolling")
 _ENDS = {"complete": exits.OK, "halted": exits.FAILED}
 
@@ -43,8 +44,12 @@ def follow(app: App, number: int) -> release_pb2.Release:
 
 def _look(app: App, former: release_pb2.Release) -> release_pb2.Release:
     """Return a release as it is now; as it was, while the server is away."""
+    request = wire.release_pb2.ListReleasesRequest(limit=_LISTED)
     try:
-        return releases.get(app, former.number).release
+        listed = app.call("release.ListReleases", request).releases
+        # Without all targets, as long as it is among the newest.
+        found = next((one for one in listed if one.number == former.number), None)
+        return releases.get(app, former.number).release if found is None else found
     except Unavailable as error:
         app.reconnect()
         ui.note(f"penguinctl: {error.text()} — trying again")

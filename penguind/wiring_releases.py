@@ -69,6 +69,7 @@ def make_release_worker(
         desk=releases.desk,
         delivering=delivering,
         issues=OwnIssues(stores.issues, judging.checks, judging.push),
+        ledger=base.ledger,
         connected=base.presence.connected_ids,
         woken=releases.woken,
         clock=base.clock,

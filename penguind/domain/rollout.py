@@ -88,6 +88,7 @@ class Rollout:
         opened_times: When each open ring was opened, in the plan's order.
         good_since: Since when the newest open ring is good.
         excused: Devices whose failure an operator has seen.
+        revision: Grows with each change that is stored.
     """
 
     number: int
@@ -102,6 +103,7 @@ class Rollout:
     opened_times: tuple[datetime, ...] = ()
     good_since: datetime | None = None
     excused: tuple[str, ...] = ()
+    revision: int = 0
 
     @property
     def all_open(self) -> bool:

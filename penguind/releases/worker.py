@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from penguind.domain.device import Device
     from penguind.domain.rollout import Rollout
+    from penguind.ledger import Ledger
     from penguind.orders.seams import Delivering
     from penguind.own_issues import OwnIssues
     from penguind.releases.desk import ReleaseDesk
@@ -51,6 +52,7 @@ class ReleaseWorker:
         desk: Changes rollouts.
         delivering: Sends what devices may have now.
         issues: Opens and closes issues.
+        ledger: Where halts and openings by the server itself are written.
         connected: Returns the ids of connected devices.
         woken: Is set when something changed.
         clock: The time.
@@ -67,6 +69,7 @@ class ReleaseWorker:
         desk: ReleaseDesk,
         delivering: Delivering,
         issues: OwnIssues,
+        ledger: Ledger,
         connected: Callable[[], Collection[str]],
         woken: asyncio.Event,
         clock: Callable[[], datetime],
@@ -79,6 +82,7 @@ class ReleaseWorker:
         self._desk = desk
         self._delivering = delivering
         self._issues = issues
+        self._ledger = ledger
         self._connected = connected
         self._woken = woken
         self._clock = clock
@@ -117,6 +121,12 @@ class ReleaseWorker:
                 new.state,
                 new.open_rings,
                 new.reason,
+            )
+            await self._ledger.append(
+                "server",
+                "release.rollout",
+                str(new.number),
+                {"state": new.state, "open_rings": new.open_rings, "reason": new.reason},
             )
         if new.state == "complete" and rollout.state != "complete":
             older = await self._rollouts.in_states(STANDING)

@@ -42,9 +42,9 @@ class RolloutStore:
 
     async def replace(self, former: Rollout, rollout: Rollout) -> bool:
         """Store a change; False if somebody else changed it meanwhile."""
-        before = {"_id": former.number, "state": former.state, "open_rings": former.open_rings}
-        # Two that only note health do each other no harm.
-        result = await self._rollouts.replace_one(before, _document(rollout))
+        before = {"_id": former.number, "revision": former.revision}
+        document = {**_document(rollout), "revision": former.revision + 1}
+        result = await self._rollouts.replace_one(before, document)
         return result.matched_count == 1
 
     async def get(self, number: int) -> Rollout | None:

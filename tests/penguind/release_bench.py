@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from penguind.domain.order_making import new_order, new_targets, release_target
 from penguind.domain.rollout_plan import Plan
+from penguind.ledger import Ledger
 from penguind.orders.endings import Endings
 from penguind.orders.hub import Hub
 from penguind.own_issues import OwnIssues
@@ -18,6 +19,7 @@ from penguind.releases.offers import ReleaseOffers
 from penguind.releases.rings import Rings
 from penguind.releases.worker import ReleaseWorker
 from penguind.store.blobs import BlobStore
+from penguind.store.ledger import LedgerStore
 from penguind.store.order_targets import OrderTargetStore
 from penguind.store.orders import OrderStore
 from penguind.store.release_facts import ReleaseFacts
@@ -96,6 +98,7 @@ class ReleaseBench:
             desk=self.desk,
             delivering=self,
             issues=OwnIssues(judges.issues, judges.checks, judges.pushed.append),
+            ledger=Ledger(LedgerStore(database), judges.clock),
             connected=lambda: ids("a"),
             woken=self.woken,
             clock=judges.clock,

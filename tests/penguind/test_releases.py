@@ -137,6 +137,23 @@ def test_a_release_that_lacks_signatures_waits_and_goes_on_with_the_last_one(run
     run(story)
 
 
+def test_of_two_who_change_a_release_at_the_same_time_one_comes_first(run):
+    async def story(bench):
+        await fleet(bench, a="")
+        await bench.publish(1)
+        former = await bench.rollouts.get(1)
+        halted = former.halted("odd")
+        assert await bench.rollouts.replace(former, halted)
+        assert not await bench.rollouts.replace(former, former.withdrawn(""))
+        again = await bench.rollouts.get(1)
+        assert await bench.rollouts.replace(again, again.resumed(["d-a"]))
+        # As it was before is not as it is now, though it looks alike.
+        assert not await bench.rollouts.replace(former, former.halted("late"))
+        assert (await bench.rollouts.get(1)).excused == ("d-a",)
+
+    run(story)
+
+
 def test_publishing_again_changes_nothing(run):
     async def story(bench):
         await fleet(bench, a="")

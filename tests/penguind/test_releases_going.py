@@ -49,6 +49,10 @@ def test_a_halted_release_goes_to_nobody_and_opens_an_issue_of_its_own(run):
         await bench.take(order, "a", state="failed", reason="no check-in within 10 min")
         assert bench.woken.is_set()
         assert await bench.look() == {1: ("halted", 1)}
+        rows = [one async for one in bench.judges.database.db["ledger"].find()]
+        assert [(one["actor"], one["action"], one["target"]) for one in rows] == [
+            ("server", "release.rollout", "1")
+        ]
         assert await bench.issues() == [
             ("release-failed", "a"),
             ("release-halted", "release-1"),
