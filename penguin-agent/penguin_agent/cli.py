@@ -97,8 +97,10 @@ def parser() -> argparse.ArgumentParser:
     issues = verbs.add_parser("issues", help="show the server's verdicts about this device")
     release = verbs.add_parser("release", help="go back to the release before")
     release.add_argument("act", choices=("rollback",), help="the agent must be stopped")
+    history = verbs.add_parser("history", help="list what operators had this device do")
+    history.add_argument("order", nargs="?", metavar="ORDER", help="all about one: its id")
     verbs.add_parser("unenroll", help="forget this device's identity and what waits")
-    for verb in (enroll, status, collect, issues):
+    for verb in (enroll, status, collect, issues, history):
         verb.add_argument("-o", "--output", choices=("text", "json"), default="text")
     return top
 
@@ -132,6 +134,10 @@ def _command(verb: str) -> Command:
         from penguin_agent.cli_release import rollback  # noqa: PLC0415 -- see above
 
         return rollback
+    if verb == "history":
+        from penguin_agent.cli_history import history  # noqa: PLC0415 -- see above
+
+        return history
     from penguin_agent import cli_status  # noqa: PLC0415 -- see above
 
     return cli_status.status if verb == "status" else cli_status.issues

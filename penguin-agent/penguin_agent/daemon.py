@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
-from penguin_agent.agent import Agent, Base
+from penguin_agent.agent import Agent
+from penguin_agent.base import Base
 from penguin_agent.clock import boottime
 from penguin_agent.connection import CollectWanted, is_told_to_end
 from penguin_agent.control import ControlSocket, Verb
 from penguin_agent.failpoints import make_failpoint
+from penguin_agent.orders.history import history
 from penguin_agent.service_manager import notify
 from penguin_agent.wakeups import watch_network, watch_sleep
 from penguindome.durable import check_private, make_private_dir
@@ -134,6 +136,7 @@ class Daemon:
         return {
             "status": Verb(self._status),
             "issues": Verb(lambda _request: self._base.verdicts.read()),
+            "history": Verb(self._history),
             "collect-now": Verb(self._collect_now, admin=True),
             "reload": Verb(self._reload, admin=True),
             "stop": Verb(lambda _request: self._stop.set(), admin=True),
@@ -144,6 +147,11 @@ class Daemon:
             return self._agent.status()
         words = self._base.enrollment_words()
         return {"version": self._base.version, "running": True, "connected": False, **words}
+
+    def _history(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if self._agent is None:
+            return []
+        return history(self._agent.orders.store.file, str(request.get("order", "")))
 
     def _collect_now(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if self._agent is None:

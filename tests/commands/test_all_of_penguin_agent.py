@@ -53,6 +53,12 @@ def test_issues_are_those_of_the_server(agent):
     assert "firewall-disabled" in agent.run("issues")
 
 
+def test_history_lists_orders(agent):
+    assert both(agent, "history") == {"orders": []}
+    assert "Nobody has ordered anything" in agent.run("history", "-o", "text")
+    assert agent.try_run("history", "01J0").returncode == 1
+
+
 def test_enroll_waits_for_approval_and_unenroll_forgets(fleet, alice, tmp_path):
     device = fleet.device(plugins=fleet.plugins(firewall=FIREWALL))
     line = alice.token("--approve")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -28,7 +29,7 @@ SECONDS = 30
 
 
 class PostOffice:
-    """What a server would hold: receipts by order and part, and output by order, part and stream."""
+    """What a server would hold: receipts by order and part, output by stream too."""
 
     def __init__(self, fleet: str, device_id: str, spki: bytes) -> None:
         self._who = {"fleet": fleet, "device_id": device_id}
@@ -198,8 +199,6 @@ class Device:
 
 
 def claimed_id(envelope) -> str:
-    import json
-
     try:
         return json.loads(envelope.payload)["id"]
     except (ValueError, KeyError, TypeError):
