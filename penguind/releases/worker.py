@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logger("penguind.releases")
 
 _PAUSE_SECONDS = 1.0
+# A look at a large fleet takes a while; so much longer the next one waits.
+_REST = 5
 _EVERY = timedelta(minutes=1)
 _UPLOADS_END_AFTER = timedelta(hours=1)
 #: Devices are asked about so many releases back.
@@ -151,7 +154,7 @@ class ReleaseWorker:
         await reconcile(findings.OUTDATED, late, now, gone="the device took the release")
 
     async def _turn(self) -> None:
-        now = self._clock()
+        now, begun = self._clock(), time.monotonic()
         live = await self._rollouts.in_states(OFFERED)
         if self._woken.is_set() or self._is_time(live, now):
             self._woken.clear()
@@ -165,7 +168,7 @@ class ReleaseWorker:
             self._delivering.want(self._connected())
         self._open = now_open
         heed_cancellation()
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(max(_PAUSE_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _is_time(self, live: Sequence[Rollout], now: datetime) -> bool:
         """Tell whether a minute passed, or a ring was good for long enough."""

@@ -240,7 +240,8 @@ def test_kinds_that_the_server_opens_have_words():
     checks = shipped_checks()
     for name in (
         "agent-flooding", "agent-outdated", "clock-skew", "deprecated-port", "duplicate-hostname",
-        "expiring-certificate", "pending-patches",
+        "expiring-certificate", "pending-patches", "release-ending", "release-failed",
+        "release-halted", "release-outdated",
     ):  # fmt: skip
         assert checks[name].fails is None
         assert checks[name].summary
