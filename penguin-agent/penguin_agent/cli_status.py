@@ -86,6 +86,8 @@ def _fleet_rows(words: dict[str, Any]) -> list[tuple[str, Any]]:
         ("refused reports", words.get("dead_letters", 0)),
     ]
     rows += [(f"refused {letter['time']}", letter["reason"]) for letter in words.get("refused", ())]
+    if (trust := words.get("trust")) and trust["expired"]:
+        rows.append(("orders", f"none is obeyed: the trust document ended {trust['expires_time']}"))
     return rows
 
 

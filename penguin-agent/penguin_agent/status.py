@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penguin_agent.clock import DeviceClock
     from penguin_agent.identity import Device, Identity
     from penguindome.outputs import Output
+    from penguindome.trust_document import TrustDocument
 
 
 def enrollment_words(
@@ -44,6 +45,17 @@ def enrollment_words(
     if identity is not None:
         words["certificate_until"] = to_iso(identity.facts.not_after)
     return words
+
+
+def trust_words(document: TrustDocument | None, now: datetime) -> dict[str, Any]:
+    """Return how long operators' orders count, and whether they still do."""
+    if document is None:
+        return {}
+    return {
+        "version": document.version,
+        "expires_time": to_iso(document.expires_time),
+        "expired": now >= document.expires_time,
+    }
 
 
 def output_words(outputs: Mapping[str, Output]) -> list[dict[str, Any]]:
