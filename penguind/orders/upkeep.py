@@ -7,11 +7,11 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguind.own_issues import Finding
+from penguind.orders import findings
 from penguind.workers import heed_cancellation, keep_on
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from penguind.domain.order import Order, Target
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from penguind.store.orders import OrderStore
     from penguindome.times import Clock
 
-PATCHES = "pending-patches"
 EVERY = timedelta(minutes=1)
 _PAUSE_SECONDS = 1.0
-_LISTED = 20
 
 
 class OrderUpkeep:
-    """Ends what is out of time, and keeps the issue of pending patches in line; `run` has to run.
+    """Ends what is out of time, and keeps the issues about them in line; `run` has to run.
 
     Args:
         orders: all orders.
@@ -68,7 +66,7 @@ class OrderUpkeep:
         self._ended: set[str] = set()
         self._releases_ended: defaultdict[str, set[str]] = defaultdict(set)
         self._taken: defaultdict[str, set[str]] = defaultdict(set)
-        self._patches_changed = True
+        self._findings_changed = True
         self._looked_time: datetime | None = None
 
     def ended(self, target: Target) -> None:
@@ -79,13 +77,13 @@ class OrderUpkeep:
                 self._taken[target.order_id].add(target.device_id)
         else:
             self._ended.add(target.order_id)
-        if target.kind == "patch":
-            self._patches_changed = True
+        if target.kind == "patch" or target.state == "refused":
+            self._findings_changed = True
         self._wake.set()
 
     def patches_changed(self) -> None:
         """Hear that patches were handed in or ended."""
-        self._patches_changed = True
+        self._findings_changed = True
         self._wake.set()
 
     def devices_left(self) -> None:
@@ -106,7 +104,7 @@ class OrderUpkeep:
         """Have an order whose signatures suffice sent; repeating it is harmless."""
         if order.cancels:
             await self._endings.cancel(order, device_ids, now)
-            self._patches_changed = True
+            self._findings_changed = True
         await self._targets.queue(order.order_id, now)
         self._delivery.want(device_ids)
 
@@ -122,7 +120,7 @@ class OrderUpkeep:
             left = await self._targets.of_order(order.order_id)
             await self.activate(order, [one.device_id for one in left], now)
         await self._endings.close_all(now)
-        await self._tell_of_patches(now)
+        await self._tell(now)
 
     async def _left_waiting(self) -> list[Order]:
         """Return orders that are complete, and whose targets wait because a server ended."""
@@ -141,8 +139,8 @@ class OrderUpkeep:
                 self._looked_time = None
                 raise
         await self._close(now)
-        if self._patches_changed:
-            await self._tell_of_patches(now)
+        if self._findings_changed:
+            await self._tell(now)
         heed_cancellation()
         try:
             async with asyncio.timeout(_PAUSE_SECONDS):
@@ -176,29 +174,19 @@ class OrderUpkeep:
             for device_id in device_ids:
                 self._delivery.runs(device_id, order.number)
 
-    async def _tell_of_patches(self, now: datetime) -> None:
-        self._patches_changed = False
+    async def _tell(self, now: datetime) -> None:
+        self._findings_changed = False
         try:
-            found = _findings(await self._targets.unfinished_patches())
-            await self._issues.reconcile(PATCHES, found, now, gone="no patch waits any more")
+            patches = findings.pending(await self._targets.unfinished_patches())
+            await self._issues.reconcile(
+                findings.PATCHES, patches, now, gone="no patch waits any more"
+            )
+            refused = await self._targets.refused_since(
+                now - findings.REFUSED_FOR, findings.CONTRADICTIONS
+            )
+            await self._issues.reconcile(
+                findings.REFUSED, findings.refused(refused), now, gone="a week went by without"
+            )
         except BaseException:
-            self._patches_changed = True
+            self._findings_changed = True
             raise
-
-
-def _findings(targets: Iterable[Target]) -> list[Finding]:
-    by_device: defaultdict[str, list[Target]] = defaultdict(list)
-    for one in targets:
-        by_device[one.device_id].append(one)
-    return [
-        Finding(
-            device_id,
-            waiting[-1].hostname,
-            f"{len(waiting)} {'patch' if len(waiting) == 1 else 'patches'} to be taken",
-            {
-                "patches": [one.order_id for one in waiting[:_LISTED]],
-                "paths": sorted({path for one in waiting for path in one.paths})[:_LISTED],
-            },
-        )
-        for device_id, waiting in by_device.items()
-    ]

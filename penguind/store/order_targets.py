@@ -268,6 +268,16 @@ class OrderTargetStore:
         query = {"kind": "patch", "state": {"$in": list(UNFINISHED[1:])}}
         return [target_from(found) async for found in self._targets.find(query).sort("order_id", 1)]
 
+    async def refused_since(self, time: datetime, codes: Collection[str]) -> list[Target]:
+        """Return what devices refused since a time for one of the reasons, the oldest first."""
+        query = {
+            "state": "refused",
+            "code": {"$in": sorted(codes)},
+            "ended_time": {"$gte": time},
+        }
+        cursor = self._targets.find(query).sort("ended_time", 1)
+        return [target_from(found) async for found in cursor]
+
     async def unsent_device_ids(self) -> list[str]:
         """Return the devices for which something waits or is queued."""
         query = {"state": {"$in": list(NEVER_SENT)}}

@@ -136,6 +136,28 @@ def test_the_issue_of_pending_patches_is_open_while_one_waits(mongo_uri, signers
     in_office(mongo_uri, signers, story)
 
 
+def test_a_refusal_that_contradicts_what_the_device_knows_is_told_for_a_week(mongo_uri, signers):
+    async def story(office):
+        server = office.server
+        web, db = await laptop(server), await laptop(server, "db-1")
+        order_id = (await office.submit(office.command({**web.named, **db.named}))).order_id
+        await db.say(db.word(order_id, "refused", code="not-allowed"))
+        await web.say(web.word(order_id, "refused", code="equivocation"))
+
+        async def named():
+            return await server.stores.issues.open_names([web.device_id, db.device_id])
+
+        assert await until(named) == {web.device_id: ["order-refused-signed"]}
+        server.clock.move(days=8)
+
+        async def quiet():
+            return not any("order-refused-signed" in one for one in (await named()).values())
+
+        await until(quiet)
+
+    in_office(mongo_uri, signers, story)
+
+
 def test_an_order_that_a_crash_left_waiting_is_sent_all_the_same(mongo_uri, signers):
     async def story(office):
         web = await laptop(office.server)
