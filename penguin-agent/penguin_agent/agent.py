@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from logbook import Logger
 
-from penguin_agent.addresses import Addresses
 from penguin_agent.backoff import Backoff
 from penguin_agent.boot_id import boot_id
-from penguin_agent.clock import DeviceClock
+from penguin_agent.builtin import NAME
 from penguin_agent.collect.making import make_collector
 from penguin_agent.collect.schedule import Schedule
 from penguin_agent.collecting import Collecting
@@ -27,70 +25,31 @@ from penguin_agent.connection import (
     VerdictsMoved,
     Welcomed,
 )
-from penguin_agent.dead_letters import DeadLetters
-from penguin_agent.identities import Identities
 from penguin_agent.link import Link
 from penguin_agent.orders.registry import agent_orders, denied_kinds
 from penguin_agent.ratchet import Ratchet
 from penguin_agent.release.making import make_parts, make_releases
 from penguin_agent.spool import Spool
 from penguin_agent.spool_folder import SpoolFolder
-from penguin_agent.status import clock_words, enrollment_words, moment, output_words, seconds
+from penguin_agent.status import (
+    clock_words,
+    moment,
+    output_words,
+    seconds,
+    trust_words,
+)
 from penguin_agent.submitter import Submitter
-from penguin_agent.trust_store import TrustStore
 from penguin_agent.trust_update import update_trust
 from penguin_agent.tuning import Tuning
-from penguin_agent.verdicts import VerdictFile
-from penguin_agent.version import agent_version
 from penguindome.errors import PenguinDomeError
 from penguindome.ids import new_ulid
-from penguindome.names import clean_hostname
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from penguin_agent.config import Settings
+    from penguin_agent.base import Base
     from penguin_agent.failpoints import Failpoint
     from penguin_agent.identity import Identity
 
 log = Logger(__name__)
-
-
-class Base:
-    """What there is before the device is enrolled."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        wall: Callable[[], datetime],
-        hostname: Callable[[], str] = socket.gethostname,
-    ) -> None:
-        state_dir = settings.paths.state_dir
-        self.settings = settings
-        self.version = agent_version()
-        self._own_hostname = hostname
-        self.clock = DeviceClock(wall)
-        self.identities = Identities(state_dir / "identity", settings.paths.settings)
-        self.trust = TrustStore(state_dir / "trust")
-        self.addresses = Addresses(self.trust)
-        self.verdicts = VerdictFile(state_dir / "verdicts.json")
-        self.dead_letters = DeadLetters(state_dir / "dead-letters")
-
-    def hostname(self) -> str:
-        """Return what this device calls itself now, printable."""
-        return clean_hostname(self._own_hostname())
-
-    def enrollment_words(self) -> dict[str, Any]:
-        """Return who this device is, as far as is known."""
-        identity = self.identities.known
-        if identity is None and (device := self.identities.enrolled()) is not None:
-            words = enrollment_words(None, device, "", self.addresses.in_use(device))
-            return {**words, "enrolled": True, "pending": False, "certificate_until": ""}
-        waiting = None if identity else self.identities.application()
-        server = self.addresses.in_use(identity.device) if identity else ""
-        return enrollment_words(identity, waiting, self.identities.waiting_fingerprint, server)
 
 
 class Agent:
@@ -106,12 +65,7 @@ class Agent:
         state_dir = settings.paths.state_dir
         self.boot_id = boot_id()
         self._ratchet = Ratchet(state_dir / "state" / "ratchet")
-        self.spool = Spool(
-            SpoolFolder(state_dir),
-            base.dead_letters,
-            new_id=lambda: new_ulid(base.clock.now()),
-            failpoint=failpoint,
-        )
+        self.spool = self._make_spool()
         self.link = self._make_link(group)
         self.submitter = Submitter(
             self.spool,
@@ -141,6 +95,15 @@ class Agent:
         self.tuning = Tuning(settings, self.schedule, self.submitter, self.releases)
         if (document := base.trust.newest()) is not None:
             base.clock.signed(document.issued_time)
+
+    def _make_spool(self) -> Spool:
+        base = self.base
+        return Spool(
+            SpoolFolder(base.settings.paths.state_dir),
+            base.dead_letters,
+            new_id=lambda: new_ulid(base.clock.now()),
+            failpoint=self._failpoint,
+        )
 
     def _make_link(self, group: asyncio.TaskGroup) -> Link:
         base = self.base
@@ -219,7 +182,6 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """Return the agent's state, for `penguin-agent status`."""
         states = self.collector.plugin_states()
-        schedule = self.base.settings.schedule
         return {
             "version": self.base.version,
             "running": True,
@@ -235,9 +197,10 @@ class Agent:
             "benched": [state.name for state in states if state.benched],
             "failing": [s.name for s in states if s.status in ("error", "timeout")],
             "release": self.releases.words(),
+            "trust": trust_words(self.base.trust.newest(), self.base.clock.now()),
             "problems": [list(each) for each in self.collector.discover().problems],
             "outputs": output_words(self.spool.current.outputs),
-            "collect_interval_seconds": seconds(schedule.collect_interval),
+            "collect_interval_seconds": seconds(self.schedule.interval(NAME)),
             "clock": clock_words(self.base.clock),
         }
 

@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penguin_agent.agent import Agent, Base
+from penguin_agent.agent import Agent
+from penguin_agent.base import Base
 from penguin_agent.config import Paths, Settings
 from penguin_agent.failpoints import no_failpoint
 from penguin_agent.identity import Device, Facts, Identity
@@ -23,7 +24,7 @@ from penguindome.tokens import decode_token
 from tests.bench.simulated import enroll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 
@@ -101,10 +102,22 @@ class Herd:
         base.identities = Known(identity)  # type: ignore[assignment] -- all that is asked of it
         agent = Agent(base, identity, self.group, no_failpoint)
         self.agents.append(agent)
-        loops = [agent.link.run, agent.submitter.run]
+        loops = [agent.link.run, agent.submitter.run, agent.orders.updates.run]
+        loops += [agent.orders.engine.run, agent.release.keeper.run]
         if self._collects:
             loops.append(agent.collecting.run)
-        self._tasks[identity.device.device_id] = [self.group.create_task(loop()) for loop in loops]
+
+        async def live(loop: Callable[[], Awaitable[None]], started: asyncio.Event) -> None:
+            await started.wait()
+            await loop()
+
+        async def start(started: asyncio.Event) -> None:
+            await agent.start()
+            started.set()
+
+        started = asyncio.Event()
+        works = [start(started), *(live(loop, started) for loop in loops)]
+        self._tasks[identity.device.device_id] = [self.group.create_task(one) for one in works]
         return agent
 
     async def stop(self, agent: Agent) -> None:

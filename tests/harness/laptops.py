@@ -10,7 +10,8 @@ import pathlib
 import sys
 from typing import Any
 
-from penguin_agent.agent import Agent, Base
+from penguin_agent.agent import Agent
+from penguin_agent.base import Base
 from penguin_agent.config import load
 from penguin_agent.enrollment import make_enrollment
 from penguin_agent.failpoints import no_failpoint
