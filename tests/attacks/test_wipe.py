@@ -14,7 +14,6 @@ import pytest
 from penguindome.envelope import Envelope
 from penguindome.envelope_json import to_json
 from penguindome.orders.bodies import WipeBody
-from penguindome.times import utc_now
 from tests.harness.disposable import HOSTNAME
 from tests.harness.doomed import DEVICE_ID, PEOPLE, STATE, Doomed
 from tests.penguindome.signing import Fleet, gpg_home
@@ -53,9 +52,9 @@ def untouched(before, machine):
     return not before.keys() - after.keys() and all(p.startswith(f"{STATE}/wipe") for p in new)
 
 
-def times(begin_days, lifetime_days):
-    """Return the times of an order, relative to now."""
-    begin = utc_now() + timedelta(days=begin_days)
+def times(now, begin_days, lifetime_days):
+    """Return the times of an order."""
+    begin = now + timedelta(days=begin_days)
     end = begin + timedelta(days=lifetime_days)
     return {"issued_time": begin, "not_before_time": begin, "expires_time": end}
 
@@ -89,13 +88,15 @@ def test_a_wipe_that_two_signed_for_this_device_is_carried_out(machine):
         ((), {"body": body(confirmation=f"{DEVICE_ID} {HOSTNAME.upper()}")}, "unconfirmed"),
         ((), {"body": body("other", f"{DEVICE_ID} other")}, "hostname-differs"),
         ((), {"fleet": "0" * 32}, "wrong-fleet"),
-        ((), times(-20, 1), "expired"),
-        ((), times(20, 1), "not-yet-valid"),
-        ((), times(0, 31), "too-long"),
+        ((), {"when": (-20, 1)}, "expired"),
+        ((), {"when": (20, 1)}, "not-yet-valid"),
+        ((), {"when": (0, 31)}, "too-long"),
     ],
 )
 def test_a_wipe_that_is_not_right_in_every_part_is_refused(machine, by, changes, code):
-    envelope = machine.ordered("erase-homes", "wipe", *by, **changes)
+    others = {name: value for name, value in changes.items() if name != "when"}
+    when = times(machine.fleet.now, *changes.get("when", (0, 1)))
+    envelope = machine.ordered("erase-homes", "wipe", *by, **when, **others)
     before = machine.listing()
     result = put_and_begin(machine, envelope)
     assert result["state"] == "failed"

@@ -12,7 +12,7 @@ from penguindome.envelope import Envelope
 from penguindome.envelope_json import to_json
 from penguindome.orders.bodies import WipeBody
 from penguindome.payload import read_payload
-from tests.harness.disposable import HOSTNAME, Disposable
+from tests.harness.disposable import HOSTNAME, Disposable, Listing
 from tests.penguindome.signing import Fleet
 
 DEVICE_ID = "d-abcdefghijklmnop"
@@ -30,6 +30,13 @@ chown -hR alice: /home/alice
 chown -hR bob: /home/bob
 chown alice: /home/alice
 """
+# What a wipe changes besides homes: accounts, and its own folder.
+ACCOUNTS = {
+    f"/etc/{name}{end}"
+    for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
+    for end in ("", "-")
+}
+OWN = (f"{STATE}/wipe", ENVELOPE)
 
 
 class Doomed(Disposable):
@@ -76,3 +83,24 @@ class Doomed(Disposable):
     def job(self, name: str) -> pathlib.Path:
         """Return a file of the order's folder."""
         return self.path(f"{STATE}/wipe/{self.order_id}/{name}")
+
+
+def changed(before: Listing, after: Listing) -> tuple[set[str], set[str]]:
+    """Return the paths that are gone, and those that are new or other, but for the wipe's own."""
+    gone = {path for path in before if path not in after}
+    other = {path for path in after if before.get(path) != after[path]} - ACCOUNTS
+    return gone, {path for path in other if not path.startswith(OWN)}
+
+
+def dry_run(machine: Doomed, level: str = "erase-homes") -> dict[str, Any]:
+    """Return what a wipe would do."""
+    machine.ordered(level, "wipe-plan", "alice")
+    _, outcome = machine.act()
+    assert outcome["state"] == "succeeded"
+    return dict(outcome["details"]["plan"])
+
+
+def wiped(machine: Doomed, level: str = "erase-homes") -> tuple[list[dict[str, Any]], Any]:
+    """Wipe; return what was told meanwhile, and the outcome."""
+    machine.ordered(level)
+    return machine.act()

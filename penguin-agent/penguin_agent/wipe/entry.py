@@ -75,7 +75,8 @@ def _act(job: Job, envelope: Envelope) -> tuple[Result, WipeBody | None]:
         details = fitting(lambda limit: {"plan": plan.to_json(limit)})
         return Result("succeeded", details=details), None
     job.alone()
-    wipe = Wipe(make_plan(_ROOT, body.level, run), Machine(run), Volumes(_ROOT, run), job.note)
+    plan = make_plan(_ROOT, body.level, run)
+    wipe = Wipe(opened, plan, Machine(run), Volumes(_ROOT, run), job.note)
     job.note(Phase("planned", wipe.details()))
     job.wait_for("seen", _SEEN_SECONDS)
     if not job.pass_point():

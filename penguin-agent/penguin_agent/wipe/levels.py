@@ -16,6 +16,7 @@ from penguin_agent.wipe.processes import end_all
 from penguin_agent.wipe.telling import clean, fitting, listed, tally_json
 from penguin_agent.wipe.walk import Tally, erase, open_home
 from penguindome.errors import PreconditionFailed
+from penguindome.orders.bodies import WipeBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from penguin_agent.wipe.machine import Machine
     from penguin_agent.wipe.plan import Plan
     from penguin_agent.wipe.volumes import Volumes
+    from penguindome.orders.opening import Opened
+
+_ROOT = Path("/")
 
 
 @dataclass(slots=True)
@@ -59,15 +63,28 @@ class Wipe:
     """One wipe of this machine, by a plan that was made for its `/`.
 
     Args:
+        warrant: The order, whose signatures are good.
         plan: What goes.
         machine: Changes accounts.
         volumes: Erases keys.
         note: Puts a phase on disk before it begins.
+
+    Raises:
+        PreconditionFailed: The order is not for what was planned, or the plan is not for `/`.
     """
 
     def __init__(
-        self, plan: Plan, machine: Machine, volumes: Volumes, note: Callable[[Phase], None]
+        self,
+        warrant: Opened,
+        plan: Plan,
+        machine: Machine,
+        volumes: Volumes,
+        note: Callable[[Phase], None],
     ) -> None:
+        body = warrant.body
+        ordered = body.level if isinstance(body, WipeBody) and not warrant.missing else ""
+        if warrant.kind.name != "wipe" or ordered != plan.level or plan.root != _ROOT:
+            raise PreconditionFailed("no signed order asks for this wipe", code="no-order")
         self._plan = plan
         self._machine = machine
         self._volumes = volumes
@@ -131,7 +148,7 @@ class Wipe:
         """Erase one home; return why something is left."""
         parent, _, name = home.path.rpartition("/")
         try:
-            above = open_home(Path("/"), parent)
+            above = open_home(_ROOT, parent)
         except OSError as error:
             return _reason(error)
         try:
@@ -148,7 +165,7 @@ class Wipe:
         return ""
 
     def _empty(self, home: Home) -> Tally:
-        descriptor = open_home(Path("/"), home.path)
+        descriptor = open_home(_ROOT, home.path)
         try:
             found = os.fstat(descriptor)
             if (found.st_dev, found.st_ino) != (home.device, home.inode):

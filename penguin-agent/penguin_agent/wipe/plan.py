@@ -47,6 +47,7 @@ class Plan:
     """What a wipe of a level would do.
 
     Attributes:
+        root: What was looked at; only a plan for `/` can be carried out.
         level: As in the order.
         uids: Whose uids are people's.
         home_roots: Where homes are looked for.
@@ -58,6 +59,7 @@ class Plan:
         skipped: What does not go.
     """
 
+    root: Path
     level: str
     uids: UidRange
     home_roots: tuple[str, ...]
@@ -111,7 +113,7 @@ def make_plan(root: Path, level: str, run: Run, *, own_uid: int | None = None) -
         skipped += [Skipped(device, why) for device, why in passed_over]
     processes = count_by_user(owners, root / "proc")
     where = (tuple(accounts), tuple(homes), processes, owners, tuple(volumes), tuple(skipped))
-    return Plan(level, uids, tuple(roots), *where)
+    return Plan(root, level, uids, tuple(roots), *where)
 
 
 def _accounts(root: Path, run: Run) -> list[Account]:
