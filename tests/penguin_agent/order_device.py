@@ -201,7 +201,7 @@ class Device:
 def claimed_id(envelope) -> str:
     try:
         return json.loads(envelope.payload)["id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
