@@ -1,6 +1,7 @@
 """The agent's side of a wipe, as a program: `VERB STATE_DIR ENVELOPE_FILE`.
 
-The verb is `run`, `resume`, or `run-until-PHASE`, which cancels the act as soon as it tells that.
+The verb is `run`, `resume`, `run-until-PHASE`, which cancels the act as soon as it tells that, or
+`run-full`, where what it tells cannot be kept.
 Runs the real act and prints what it tells, a line of JSON each: {"running": details}, and
 {"outcome": {…}} in the end.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from penguin_agent.orders.acts import Order, Outcome
 from penguin_agent.wipe.act import WipeAct, delivered
 from penguindome.envelope_json import from_json
+from penguindome.errors import LimitExceeded
 from penguindome.orders.bodies import wipe_body
 from penguindome.payload import read_payload
 
@@ -30,6 +32,8 @@ class Told:
     def running(self, *, part: str = "", details: Mapping[str, Any] | None = None) -> None:
         """Say that it goes on."""
         say({"running": dict(details or {}), "part": part})
+        if details and self._until == "full":
+            raise LimitExceeded("disk full; nothing was changed")
         task = asyncio.current_task()
         if task is not None and (details or {}).get("phase", "running") == self._until:
             task.cancel()
@@ -72,7 +76,9 @@ async def acted(order: Order, state_dir: str, verb: str) -> Outcome:
     if verb == "resume":
         return await act.resume(order, Told(""))
     try:
-        return await act.run(order, Told(verb.removeprefix("run").removeprefix("-until-")))
+        return await act.run(
+            order, Told(verb.removeprefix("run").removeprefix("-until").removeprefix("-"))
+        )
     except asyncio.CancelledError:
         return Outcome("cancelled")
 

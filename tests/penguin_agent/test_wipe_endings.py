@@ -123,6 +123,12 @@ def test_a_wipe_under_way_is_not_cancelled_and_told_as_it_ends(machine):
     assert not machine.path("/home/bob").exists()
 
 
+def test_an_agent_that_cannot_keep_what_happens_still_tells_the_end(machine):
+    machine.ordered("lock")
+    _, outcome = machine.act("run-full")
+    assert outcome["state"] == "succeeded"
+
+
 def test_an_order_that_was_never_prepared_is_not_begun_by_resuming(machine):
     machine.ordered("erase-homes")
     before = machine.listing()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from logbook import Logger
+
 from penguin_agent.orders.acts import Outcome
 from penguin_agent.wipe.job import CALLED_OFF, Job
 from penguin_agent.wipe.starting import start
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from penguin_agent.orders.acts import Order, Progress
     from penguin_agent.wipe.job import Phase
 
+log = Logger(__name__)
 _PAUSE_SECONDS = 0.2
 _START_SECONDS = 60
 _RESUME_SECONDS = 15
@@ -66,8 +69,7 @@ class WipeAct:
             latest = job.phase()
             if latest is not None and latest != phase:
                 phase = latest
-                progress.running(details={"phase": phase.name, **phase.details})
-                job.mark("seen")
+                _tell(progress, job, phase)
             if begun and not alive:
                 return _CANCELLED if job.is_called_off() else _interrupted(phase)
             late = asyncio.get_running_loop().time() > end or not job.folder.exists()
@@ -84,6 +86,15 @@ class WipeAct:
 def delivered(state_dir: Path, order_id: str) -> None:
     """Let a machine go down: the server has the receipt of how the wipe ended."""
     Job(state_dir, order_id).mark("delivered")
+
+
+def _tell(progress: Progress, job: Job, phase: Phase) -> None:
+    """Note a phase; where that fails, the wipe goes on nevertheless, and its result is to come."""
+    try:
+        progress.running(details={"phase": phase.name, **phase.details})
+        job.mark("seen")
+    except PenguinDomeError as error:
+        log.warning("Wipe {} is at {}, which is not kept: {}", job.order_id, phase.name, error)
 
 
 def _interrupted(phase: Phase | None) -> Outcome:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguindome.durable import check_private, make_private_dir, read_file, sync_dir, write_file
 from penguindome.envelope_json import from_json, to_json
-from penguindome.errors import AlreadyExists, Damaged, LimitExceeded, NotFound
+from penguindome.errors import AlreadyExists, Damaged, LimitExceeded, NotFound, PenguinDomeError
 from penguindome.ids import is_ulid
 from penguindome.orders.fields import Fields
 from penguindome.orders.receipts import FINAL
@@ -185,16 +185,15 @@ class Job:
         return False
 
     def phase(self) -> Phase | None:
-        """Return where the process that wipes is; None before it says anything.
-
-        Raises:
-            Damaged: The file was not written by it.
-        """
-        fields = self._read("progress.json")
-        if fields is None:
+        """Return where the process that wipes is; None where it said nothing that can be read."""
+        try:
+            fields = self._read("progress.json")
+            if fields is None:
+                return None
+            found = Phase(fields.text("phase", 64), fields.take("details", dict))
+            fields.end()
+        except PenguinDomeError:
             return None
-        found = Phase(fields.text("phase", 64), fields.take("details", dict))
-        fields.end()
         return found
 
     def result(self) -> Result | None:
