@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from penguindome.times import Clock
 
 EVERY = timedelta(minutes=1)
+# A patch that thousands of devices take at once is not looked at for each of them.
+TELL_EVERY = timedelta(seconds=1)
 _PAUSE_SECONDS = 1.0
 
 
@@ -68,6 +70,7 @@ class OrderUpkeep:
         self._taken: defaultdict[str, set[str]] = defaultdict(set)
         self._findings_changed = True
         self._looked_time: datetime | None = None
+        self._told_time: datetime | None = None
 
     def ended(self, target: Target) -> None:
         """Hear that a target ended by its device's word, and is stored so."""
@@ -131,7 +134,7 @@ class OrderUpkeep:
     async def _turn(self) -> None:
         now, looked = self._clock(), self._looked_time
         self._wake.clear()
-        if looked is None or not looked <= now < looked + EVERY:
+        if _passed(looked, now, EVERY):
             self._looked_time = now
             try:
                 await self.look(now)
@@ -139,7 +142,7 @@ class OrderUpkeep:
                 self._looked_time = None
                 raise
         await self._close(now)
-        if self._findings_changed:
+        if self._findings_changed and _passed(self._told_time, now, TELL_EVERY):
             await self._tell(now)
         heed_cancellation()
         try:
@@ -176,6 +179,7 @@ class OrderUpkeep:
 
     async def _tell(self, now: datetime) -> None:
         self._findings_changed = False
+        self._told_time = now
         try:
             patches = findings.pending(await self._targets.unfinished_patches())
             await self._issues.reconcile(
@@ -190,3 +194,8 @@ class OrderUpkeep:
         except BaseException:
             self._findings_changed = True
             raise
+
+
+def _passed(last: datetime | None, now: datetime, span: timedelta) -> bool:
+    """Tell whether it is time again; also when the clock was put back."""
+    return last is None or not last <= now < last + span
