@@ -91,8 +91,3 @@ def signer_of(
             remedy="Sign the proposal as it is now: penguinctl trust sign",
         )
     return next(iter(found))
-
-
-def with_signature(envelope: Envelope, signature: bytes) -> Envelope:
-    """Return the envelope with one more signature."""
-    return replace(envelope, signatures=(*envelope.signatures, signature))

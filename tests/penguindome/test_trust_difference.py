@@ -28,7 +28,6 @@ SECRET = SecretKey("k-1", b"public", "00ff")
 
 def variations(fleet: Fleet, old: TrustDocument) -> dict[str, tuple[TrustDocument, str]]:
     """Return documents that differ in one thing each, and what has to be said of it."""
-    alice, bob, carol = (fleet.keys[one] for one in ("alice", "bob", "carol"))
     later = old.issued_time + timedelta(hours=1)
     anchors = [hashlib.sha256(one).hexdigest() for one in (b"other", b"anchor")]
     changed: dict[str, tuple[dict[str, Any], str]] = {
@@ -47,6 +46,15 @@ def variations(fleet: Fleet, old: TrustDocument) -> dict[str, tuple[TrustDocumen
         "secret_keys": ({"secret_keys": (SECRET,)}, "A new secret-keeping key: k-1"),
         "ticket_floor_time": ({"ticket_floor_time": later}, "VOID: everything"),
         "minimum_agent": ({"minimum_agent": "9.1"}, "The oldest agent that may act: 9.1"),
+    }
+    found = {name: (replace(old, **each), said) for name, (each, said) in changed.items()}
+    return found | variations_of_people(fleet, old)
+
+
+def variations_of_people(fleet: Fleet, old: TrustDocument) -> dict[str, tuple[TrustDocument, str]]:
+    """Return what differs in who may sign what."""
+    alice, bob, carol = (fleet.keys[one] for one in ("alice", "bob", "carol"))
+    changed: dict[str, tuple[dict[str, Any], str]] = {
         "keys": ({"keys": {**old.keys, alice: old.keys[alice] + b"\x88\x00"}}, "exported anew"),
         "operators": ({"operators": {alice: "bob", bob: "alice"}}, "alice has another key"),
         "roles": (

@@ -112,14 +112,8 @@ def new_home(fleet):
     signing.end_agent(home)
 
 
-def test_three_operators_share_a_fleet(fleet, alice, new_home):
-    token = alice.token("--uses", "2")
-    awake = fleet.device(plugins=fleet.plugins(example=PLUGIN), token=token)
-    asleep = fleet.device(plugins=fleet.plugins(example=PLUGIN))
-    asleep.enroll(token)
-    bob, carol = joined(fleet, "bob"), joined(fleet, "carol")
-
-    # Three of them, and no one alone.
+def become_three(alice, bob, carol):
+    """Nobody can change the trust document alone any more."""
     words = ("--add", f"bob={key_file(bob)}", "--add", f"carol={key_file(carol)}")
     proposed = alice.json("trust", "propose", *words, "--recommended", "--yes")["proposal"]
     assert proposed["may_sign"] == ["bob", "carol"]
@@ -127,15 +121,10 @@ def test_three_operators_share_a_fleet(fleet, alice, new_home):
     seen = sign(bob)
     assert "Role root: 2 signatures instead of 1 signature." in seen["changes"]
     assert carol.json("trust", "publish")["version"] == 2
-    follows(awake, 2)
 
-    # Bob's key is stolen: what was signed with it until now is void, and he has another one.
-    (stolen,) = [one["fingerprint"] for one in carol.json("trust", "show")["operators"]
-                 if one["name"] == "bob"]  # fmt: skip
-    first, second = waiting(fleet), waiting(fleet)
-    home = bob.folder / "gnupg"
-    kept = approval(fleet, first, stolen, home)
-    assert hand_in(fleet, second, approval(fleet, second, stolen, home)) == ""
+
+def void_what_was_stolen(alice, bob, carol, new_home):
+    """Bob has another key, and nothing that anybody signed until now counts."""
     new = signing.make_key("bob", "0" * 32, new_home, ours=True, passphrase="")
     bob.run("init", "--gpg-key", new.fingerprint, "--gpg-home", new.home)
     path = bob.folder / "new.gpg"
@@ -144,19 +133,41 @@ def test_three_operators_share_a_fleet(fleet, alice, new_home):
     alice.run("trust", "propose", *words, "--yes")
     assert any(line.startswith("VOID: everything") for line in sign(carol)["changes"])
     assert alice.json("trust", "publish")["version"] == 3
-    follows(awake, 3)
-    assert hand_in(fleet, first, kept) == "not-signed"
-    assert hand_in(fleet, first, approval(fleet, first, stolen, home)) == "not-signed"
-    alice.run("device", "approve", first, "--yes")
 
-    # Carol leaves; the two who stay can do without each other from now on.
+
+def let_carol_go(alice, bob, carol):
+    """The two who stay can do without each other from then on."""
     bob.run("trust", "propose", "--remove", "carol", "--threshold", "root=1", "--yes")
     sign(alice)
     assert bob.json("trust", "publish")["version"] == 4
     assert "has not the root role" in carol.run("trust", "renew", status=4)
     assert bob.json("trust", "renew")["version"] == 5
-    follows(awake, 5)
 
+
+def key_of(person, name):
+    operators = person.json("trust", "show")["operators"]
+    return next(one["fingerprint"] for one in operators if one["name"] == name)
+
+
+def test_three_operators_share_a_fleet(fleet, alice, new_home):
+    token = alice.token("--uses", "2")
+    awake = fleet.device(plugins=fleet.plugins(example=PLUGIN), token=token)
+    asleep = fleet.device(plugins=fleet.plugins(example=PLUGIN))
+    asleep.enroll(token)
+    bob, carol = joined(fleet, "bob"), joined(fleet, "carol")
+    become_three(alice, bob, carol)
+    follows(awake, 2)
+    stolen, home = key_of(carol, "bob"), bob.folder / "gnupg"
+    first, second = waiting(fleet), waiting(fleet)
+    kept = approval(fleet, first, stolen, home)
+    assert hand_in(fleet, second, approval(fleet, second, stolen, home)) == ""
+    void_what_was_stolen(alice, bob, carol, new_home)
+    follows(awake, 3)
+    assert hand_in(fleet, first, kept) == "not-signed"
+    assert hand_in(fleet, first, approval(fleet, first, stolen, home)) == "not-signed"
+    alice.run("device", "approve", first, "--yes")
+    let_carol_go(alice, bob, carol)
+    follows(awake, 5)
     history = alice.json("trust", "history")["versions"]
     assert [(one["version"], one["signed_by"]) for one in history] == [
         (5, ["bob"]),
@@ -175,8 +186,7 @@ def test_three_operators_share_a_fleet(fleet, alice, new_home):
 def test_what_alice_signed_before_the_floor_is_void_too(fleet, alice):
     """Nobody can tell what a thief signed in advance; so all has to be signed again."""
     device = waiting(fleet)
-    (key,) = [one["fingerprint"] for one in alice.json("trust", "show")["operators"]
-              if one["name"] == "alice"]  # fmt: skip
+    key = key_of(alice, "alice")
     early = approval(fleet, device, key, alice.folder / "gnupg")
     alice.run("trust", "propose", "--void-before-now", "--yes")
     alice.run("trust", "publish")
