@@ -164,7 +164,7 @@ def _bar(ring: release_pb2.RingProgress) -> str:
 def lines(one: release_pb2.Release) -> Iterator[str]:
     """Yield what is told of a release that is followed, a line for each open ring."""
     because = f", {printable(one.reason)}" if one.reason else ""
-    yield f"Release {one.number} is {one.state}{because}."
+    yield f"Release {one.number} is {printable(one.state)}{because}."
     for ring in one.rings:
         if ring.open:
             yield (

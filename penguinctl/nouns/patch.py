@@ -12,6 +12,7 @@ from penguinctl.app import App, pass_app
 from penguinctl.listing import list_options
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguindome.display import printable
 from penguindome.times import parse_duration
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ def cancel(
         "cancels_order_ids": list(order.cancels_order_ids),
         "devices": [{"device_id": one, "hostname": pending[one]} for one in named],
     }
-    text = f"Called off {', '.join(order.cancels_order_ids)} on {_counted(len(named))}."
+    called_off = printable(", ".join(order.cancels_order_ids))
+    text = f"Called off {called_off} on {_counted(len(named))}."
     output.answer(output_format, value, lambda: ui.out(text))
 
 
@@ -202,7 +204,7 @@ def _send(
     made = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=yes)
     order = ordering.submit(app, made.envelope)
     ordering.tell_missing(order, made)
-    text = f"Patch {order.order_id} is on its way to {_counted(len(picked.devices))}."
+    text = f"Patch {printable(order.order_id)} is on its way to {_counted(len(picked.devices))}."
     output.answer(output_format, order_view.order_json(order), lambda: ui.out(text))
 
 

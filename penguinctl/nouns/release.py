@@ -13,6 +13,7 @@ from penguinctl.nouns import release_make
 from penguinctl.options import yes_option
 from penguinctl.output import output_option
 from penguinctl.watching import watch_option
+from penguindome.display import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ def _steer(name: str, help_text: str, epilog: str, question: str = "") -> click.
         found = app.call("release.ChangeRollout", request).release
 
         def human() -> None:
-            ui.out(f"Release {found.number} is {found.state}.")
+            ui.out(f"Release {found.number} is {printable(found.state)}.")
             release_view.rings(found)
 
         output.answer(output_format, release_view.to_json(found), human)

@@ -12,6 +12,7 @@ from penguinctl.app import App, pass_app
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
 from penguinctl.rollout_options import plan, rollout_options
+from penguindome.display import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,7 +218,7 @@ def _tell(app: App, published: release_pb2.Release, output_format: str, *, follo
         published = release_follow.follow(app, published.number)
 
     def human() -> None:
-        ui.out(f"Release {published.number} is {published.state}.")
+        ui.out(f"Release {published.number} is {printable(published.state)}.")
         release_view.rings(published)
 
     output.answer(output_format, release_view.to_json(published), human)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from penguind.domain.device import Device
     from penguind.domain.rollout import Rollout
-    from penguind.domain.rollout_plan import Plan
+    from penguind.domain.rollout_plan import Plan, Ring
     from penguind.select import DeviceSelector
     from penguind.store.devices import DeviceStore
     from penguind.store.release_facts import ReleaseFacts
@@ -60,7 +60,8 @@ class Rings:
         """Return the index of each device's ring, by device id."""
         if not rollout.plan.rings:
             return {one.device_id: 0 for one in devices}
-        picked = await self._picked(rollout.plan, devices)
+        columns = [await self._picked_by(ring, devices) for ring in rollout.plan.rings]
+        picked = zip(*columns, strict=True) if devices else ()
         return {
             one.device_id: ring_of(rollout.plan, rollout.number, one.device_id, chosen)
             for one, chosen in zip(devices, picked, strict=True)
@@ -88,7 +89,8 @@ class Rings:
             InvalidInput: There is such a ring, or a term cannot be read.
         """
         devices = await self.fleet()
-        picked = await self._picked(plan, devices)
+        terms = [one.selectors for one in plan.rings]
+        picked = await self._selector.picked(devices, terms)
         for index, ring in enumerate(plan.rings):
             if ring.selectors and not any(chosen[index] for chosen in picked):
                 raise InvalidInput(
@@ -98,8 +100,15 @@ class Rings:
                     remedy="penguinctl device list with the same selectors shows what they pick",
                 )
 
-    async def _picked(self, plan: Plan, devices: Sequence[Device]) -> list[list[bool]]:
-        return await self._selector.picked(devices, [one.selectors for one in plan.rings])
+    async def _picked_by(self, ring: Ring, devices: Sequence[Device]) -> list[bool]:
+        """Tell which devices a ring's selectors pick: none, where nobody can read them any more."""
+        if ring.percent:
+            return [False] * len(devices)
+        try:
+            picked = await self._selector.picked(devices, [ring.selectors])
+        except InvalidInput:
+            return [False] * len(devices)
+        return [one for (one,) in picked]
 
 
 def _counts(rings: Mapping[str, int], states: Mapping[str, str], count: int) -> list[Counts]:

@@ -76,6 +76,20 @@ def test_a_halted_release_goes_to_nobody_and_opens_an_issue_of_its_own(run):
     run(story)
 
 
+def test_selectors_that_nobody_can_read_any_more_hold_nothing_up(run):
+    async def story(bench):
+        await fleet(bench, a="canary", b="")
+        await bench.publish(1, CANARY)
+        broken = {"plan.rings.0.selectors": ["colour:red"]}
+        await bench.judges.database.db["rollouts"].update_one({"_id": 1}, {"$set": broken})
+        assert await bench.due(a=0, b=0) == {}
+        assert await bench.look() == {1: ("rolling", 1)}
+        await bench.desk.change(1, "advance", reason="", now=bench.now)
+        assert await bench.due(a=0, b=0) == {"a": 1, "b": 1}
+
+    run(story)
+
+
 def test_rings_open_by_themselves_after_the_soak(run):
     async def story(bench):
         await fleet(bench, a="canary", b="", c="")
