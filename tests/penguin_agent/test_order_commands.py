@@ -9,8 +9,6 @@ import pytest
 
 from tests.penguin_agent.order_device import Device, until
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="runs as other users")
-
 
 @pytest.fixture
 def device(folder, fleet):
@@ -134,7 +132,7 @@ def test_a_program_has_its_own_session_no_input_and_its_home(device):
     device.run(story)
 
 
-@needs_root
+@pytest.mark.root
 def test_a_command_runs_as_the_user_that_was_signed(device):
     async def story(device):
         receipt = await device.done(device.command("id", body={"user": "nobody"}))
@@ -147,7 +145,7 @@ def test_a_command_runs_as_the_user_that_was_signed(device):
     device.run(story)
 
 
-@needs_root
+@pytest.mark.root
 def test_a_script_runs_from_sealed_memory_as_another_user(device):
     body = {
         "script": b"#!/bin/sh\necho $0 $@; id -un; echo x > $0 || echo sealed\n",
