@@ -40,9 +40,9 @@ WORDS = {
     "cancel-wipe": "calls off a wipe",
 }
 _LEVELS = {
-    "lock": "lock: disable accounts, end sessions",
-    "erase-homes": "erase-homes: disable accounts, erase home folders",
-    "crypto-erase": "crypto-erase: destroy the keys of encrypted volumes; none can be read again",
+    "lock": "lock: accounts are locked, their sessions end; files stay",
+    "erase-homes": "erase-homes: home folders are erased, accounts are deleted",
+    "crypto-erase": "crypto-erase: keys of encrypted volumes are destroyed; then as erase-homes",
 }
 
 
@@ -104,9 +104,15 @@ def _body_rows(payload: Payload, body: Body) -> Iterator[tuple[str, str]]:
         yield from _settings(body)
     elif isinstance(body, WipeBody):
         yield "Level", _LEVELS[body.level]
-        yield "Afterwards", "the machine restarts or stays off" if body.reboot else "it stays on"
+        yield "Afterwards", _afterwards(body)
     elif isinstance(body, CancelBody):
         yield "Calls off", _some(list(body.order_ids), _FILES)
+
+
+def _afterwards(body: WipeBody) -> str:
+    if not body.reboot:
+        return "the machine stays on"
+    return "the machine is switched off" if body.level == "crypto-erase" else "it restarts"
 
 
 def _command(body: CommandBody) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from tests.penguinctl import (
     simulated_alerts,
     simulated_bootstrap,
     simulated_operators,
+    simulated_order_book,
     simulated_orders,
     simulated_parameters,
     simulated_services,
@@ -109,7 +110,7 @@ class Simulator:
         trust = self.state.trust if hasattr(self, "state") else []
         self.state = simulated_services.State(fleet=self.fleet)
         self.state.trust = trust
-        self.orders = simulated_orders.Book(self)
+        self.orders = simulated_order_book.Book(self)
         self.calls = []
         self.failures = {}
         self.lose_answer_of = set()

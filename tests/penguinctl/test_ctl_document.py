@@ -40,7 +40,13 @@ ARGUMENTS = {
     "profile use": ["default"],
     "trust propose": ["--renew", "--yes"],
     "trust withdraw": ["--reason", "a mistake"],
+    "run": ["web-1"],
+    "command output": [samples.ORDER],
+    "command cancel": [samples.ORDER],
+    "wipe status": ["web-1"],
+    "order show": [samples.ORDER],
 }
+AFTERWARDS = {"run": ["--", "x"]}
 # Said once for all commands.
 COMMON = {"--output", "--columns", "--sort", "--watch"}
 # The page shows only what these add to another shape, or keys that are data.
@@ -121,7 +127,10 @@ def test_shape_of_json(simulator, operator, name):
         assert operator("trust", "addresses", "--set", "penguin.example:7443,7444").code == 0
     if name == "trust withdraw":
         assert operator("trust", "propose", "--renew", "--yes").code == 0
-    result = operator(*name.split(), *ARGUMENTS.get(name, []), "-o", "json")
+    simulator.orders.fill()
+    words = [*name.split(), *ARGUMENTS.get(name, []), "-o", "json", *AFTERWARDS.get(name, [])]
+    result = operator(*words)
+    assert result.out, result.err
     same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
 
 
