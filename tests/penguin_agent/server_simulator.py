@@ -74,6 +74,8 @@ class Device:
     checkins: list = field(default_factory=list)
     handed_out: list = field(default_factory=list)
     confirmed: list = field(default_factory=list)
+    receipts: list = field(default_factory=list)
+    output: dict = field(default_factory=dict)
     state: str = "active"
     approval: object = None
 

@@ -16,6 +16,7 @@ from penguindome.errors import (
     Unavailable,
 )
 from penguindome.names import parse_uri
+from penguindome.orders.receipts import SealedReceipt, open_receipt
 from penguindome.possession import enroll_bytes, poll_bytes, renew_bytes
 from penguindome.report_wire import report_from_message
 from penguindome.times import to_unix_ms
@@ -179,6 +180,17 @@ class AgentService(AgentServiceServicer):
             remedy="Turn it on\x1b[31m",
         )
         return agent_pb2.ListVerdictsResponse(verdicts=[verdict], audited_unix_ms=to_unix_ms(now))
+
+    def SubmitOrderUpdates(self, request, context):  # noqa: N802
+        device = self._device(context)
+        who = {"fleet": self.simulator.fleet.id, "device_id": device.device_id}
+        for one in request.receipts:
+            sealed = SealedReceipt(one.payload, one.signature)
+            device.receipts.append(open_receipt(sealed, spki=device.spki, **who))
+        for one in request.outputs:
+            held = device.output.get(one.stream, b"")
+            device.output[one.stream] = held[: one.offset] + one.data
+        return agent_pb2.SubmitOrderUpdatesResponse()
 
     def _device(self, context):
         facts = certs.parse_certificate(context.auth_context()["x509_pem_cert"][0])
