@@ -73,16 +73,20 @@ class TrustMachine(RuleBasedStateMachine):
         else:
             assert expected
 
-    @rule(
-        roots=groups,
-        by=st.lists(names, max_size=3),
-        step=st.sampled_from([1, 1, 1, 1, 0, 2, -1]),
-        data=st.data(),
-    )
-    def propose(self, roots, by, step, data):
+    @rule(roots=groups, data=st.data())
+    def propose(self, roots, data):
+        """Somebody who has the root role, or shall have it, proposes the next version."""
+        able = sorted(self.roots.names | set(roots))
+        by = data.draw(st.lists(st.sampled_from(able), min_size=1, max_size=3))
         threshold = data.draw(st.integers(1, len(roots)))
-        if self.current.version + step < 1:
-            return
+        self.hand_in(roots, threshold, by, step=1)
+
+    @rule(roots=groups, by=st.lists(names, max_size=3), step=st.sampled_from([1, 0, 2, -1]))
+    def propose_anything(self, roots, by, step):
+        if self.current.version + step >= 1:
+            self.hand_in(roots, 1, by, step)
+
+    def hand_in(self, roots, threshold, by, step):
         document = self.world.document(self.current, roots, threshold, step)
         envelope = self.world.envelope(document, by)
         wanted = Roots(frozenset(roots), threshold)
@@ -102,8 +106,12 @@ class TrustMachine(RuleBasedStateMachine):
         self.proposal = None
 
     @precondition(lambda self: self.proposal)
-    @rule(who=names)
+    @rule(who=st.lists(names, min_size=1, max_size=4))
     def sign(self, who):
+        for name in who:
+            self.sign_as(name)
+
+    def sign_as(self, who):
         payload = self.proposal.envelope.payload
         expected = who in self.roots.names | self.proposal.roots.names
         step = self.world.proposals.sign(
@@ -167,14 +175,17 @@ class TrustMachine(RuleBasedStateMachine):
         errors = (PenguinDomeError,)
         self.attempt(self.world.trust.publish(version, old), expected=False, errors=errors)
 
-    @rule()
-    def withdraw(self):
-        payload = self.proposal.envelope.payload if self.proposal else b"nothing"
+    @rule(right=st.booleans())
+    def withdraw(self, right):
+        """Only who names the bytes that are proposed withdraws them."""
+        there = right and self.proposal is not None
+        payload = self.proposal.envelope.payload if there else b"something else"
         step = self.world.proposals.withdraw(
             self.current.version + 1, document_hash(payload), "a reason"
         )
-        self.attempt(step, expected=self.proposal is not None, errors=(NotFound,))
-        self.forget()
+        self.attempt(step, expected=there, errors=(NotFound, PreconditionFailed))
+        if there:
+            self.forget()
 
     @rule()
     def device_wakes(self):
@@ -237,8 +248,8 @@ def test_trust_moves_only_as_the_model_says(mongo_uri):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25,
-                stateful_step_count=25,
+                max_examples=20,
+                stateful_step_count=30,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
