@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from penguindome.errors import Forbidden, InvalidInput, LimitExceeded, PreconditionFailed
@@ -25,9 +26,20 @@ if TYPE_CHECKING:
 _KNOWN_ORDERS = 64
 # An upload holds one piece in memory; whoever wants more at once has to wait.
 _UPLOADS = 32
-_STREAMS_PER_DEVICE = 2
-_STREAMS = 256
+# An agent opens two streams at a time; those of a lost connection may linger for a while.
+_STREAMS_PER_DEVICE = 4
+_WAITING_PER_DEVICE = 16
+# Pieces are read so many at a time, however many streams there are.
+_READS = 16
 _LISTED = 5
+
+
+class _Door:
+    """How many streams a device has; those beyond its slots wait."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(_STREAMS_PER_DEVICE)
+        self.inside = 0
 
 
 class Contents:
@@ -45,7 +57,8 @@ class Contents:
         self._targets = targets
         self._clock = clock
         self._uploads = 0
-        self._streams: dict[str, int] = {}
+        self._reads = asyncio.Semaphore(_READS)
+        self._doors: dict[str, _Door] = {}
         self._named: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     async def missing(self, digests: Sequence[bytes]) -> list[bytes]:
@@ -119,22 +132,27 @@ class Contents:
 
         Raises:
             Forbidden: None does.
-            LimitExceeded: The device, or all of them, fetch too much at once.
+            LimitExceeded: The device has far too many streams; a few more than it may have wait.
             NotFound: The content is not here.
         """
         name = checked_digest(digest)
         await self._allow(device_id, order_id, name)
-        held = self._streams.get(device_id, 0)
-        if held >= _STREAMS_PER_DEVICE or sum(self._streams.values()) >= _STREAMS:
+        door = self._doors.setdefault(device_id, _Door())
+        if door.inside >= _WAITING_PER_DEVICE:
             raise LimitExceeded("too much is fetched at once", code="busy", retry_after_seconds=5)
-        self._streams[device_id] = held + 1
+        door.inside += 1
         try:
-            async for piece in self._blobs.pieces(name, offset):
-                yield piece
+            async with door.slots, aclosing(self._blobs.pieces(name, offset)) as pieces:
+                while (piece := await self._next(pieces)) is not None:
+                    yield piece
         finally:
-            self._streams[device_id] -= 1
-            if not self._streams[device_id]:
-                del self._streams[device_id]
+            door.inside -= 1
+            if not door.inside:
+                del self._doors[device_id]
+
+    async def _next(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
+        async with self._reads:
+            return await anext(pieces, None)
 
     async def _allow(self, device_id: str, order_id: str, name: str) -> None:
         """Refuse what no order of the device names; all refusals look the same to it."""
