@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from penguind.store.devices import DeviceStore
     from penguind.store.release_facts import ReleaseFacts
 
+RELEASES = "releases"
 FAILED = frozenset({"failed", "timed-out", "interrupted"})
 _UNDER_WAY = frozenset({"sent", "accepted", "running"})
 
@@ -34,7 +35,7 @@ class Standing:
         judged: The same without the devices whose failure an operator has seen.
         failed: Ids of devices that failed.
         ring_by_device: The index of each active device's ring.
-        state_by_device: What became of it on each device that was sent it.
+        state_by_device: What became of it on each device that was sent it, or refuses releases.
     """
 
     rings: Sequence[Counts]
@@ -70,7 +71,9 @@ class Rings:
     async def standing(self, rollout: Rollout, devices: Sequence[Device]) -> Standing:
         """Return how a release stands; `devices` is the whole fleet."""
         rings = await self.divide(rollout, devices)
-        states = await self._facts.states(rollout.order_id)
+        # Who forbids releases is sent none.
+        denying = {one.device_id: "refused" for one in devices if RELEASES in one.denied}
+        states = denying | await self._facts.states(rollout.order_id)
         excused = set(rollout.excused)
         rest = {key: index for key, index in rings.items() if key not in excused}
         count = len(rollout.plan.names)

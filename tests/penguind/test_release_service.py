@@ -177,6 +177,11 @@ def test_a_release_waits_for_its_second_signature(mongo_uri, signers):
             await web.no_order()
             await office.approve(envelope, "bob")
             await web.next_order()
+            given_up = office.release(2, {"plugins/mood": SCRIPT})
+            await office.publish(given_up)
+            await office.change(2, "withdraw", "not needed")
+            assert (await refusal(office.approve(given_up, "bob"))).code == "order-ended"
+            await web.no_order()
             assert (await office.get_release(1)).release.state == "rolling"
 
     in_office(mongo_uri, signers, story, "alice", "bob", threshold=2)

@@ -90,6 +90,23 @@ def test_selectors_that_nobody_can_read_any_more_hold_nothing_up(run):
     run(story)
 
 
+def test_devices_that_forbid_releases_hold_nothing_up_and_lag_behind_nothing(run):
+    async def story(bench):
+        await fleet(bench, a="", b="")
+        await bench.judges.devices.seen(*ids("b"), bench.now, denied=("releases",))
+        order = await bench.publish(1)
+        await bench.take(order, "a")
+        assert await bench.look() == {1: ("complete", 1)}
+        (counts,) = (await bench.desk.standings([await bench.desk.get(1)]))[1].rings
+        assert (counts.devices, counts.healthy, counts.refused) == (2, 1, 1)
+        bench.judges.passes(days=5)
+        await bench.judges.devices.seen_many(ids("b"), bench.now)
+        await bench.look()
+        assert await bench.issues() == []
+
+    run(story)
+
+
 def test_rings_open_by_themselves_after_the_soak(run):
     async def story(bench):
         await fleet(bench, a="canary", b="", c="")
