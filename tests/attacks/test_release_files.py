@@ -125,6 +125,15 @@ def test_a_stream_of_nothing_for_ever_ends_with_the_order(laptop):
     still_old(laptop)
 
 
+def test_a_server_that_never_gives_a_content_is_not_asked_for_ever(laptop):
+    laptop.contents.cut = [0] * 100
+    laptop.contents.asked.clear()
+    outcome, _ = laptop.obey(laptop.release(6, {**OLD, "data/large": b"large"}))
+    assert (outcome.state, outcome.code) == ("failed", "unavailable")
+    assert len(laptop.contents.asked) == fetch.BARREN_LIMIT
+    still_old(laptop)
+
+
 def test_a_lost_connection_goes_on_where_it_was(laptop):
     large = os.urandom(100_000)
     order = laptop.release(6, {**OLD, "data/large": large})

@@ -160,6 +160,15 @@ def test_the_third_start_takes_the_release_back(laptop):
     assert laptop.releases.number == 1
 
 
+def test_what_root_took_back_during_its_trial_is_not_begun_again(laptop):
+    order = on_trial(laptop, reaches_server=True)
+    assert laptop.releases.step_back() == TreeName(1)
+    laptop.start()
+    outcome, _ = laptop.obey(order, resume=True)
+    assert returned(outcome, laptop) == []
+    assert outcome.code == "rolled-back"
+
+
 def test_a_note_that_is_damaged_is_none(folder):
     file = GateFile(folder / "gate.json")
     trial = Trial("0" * 26, TreeName(2), TreeName(1, 3), judged=("one",))

@@ -146,6 +146,16 @@ def test_a_patch_mends_what_was_altered(laptop):
     assert laptop.files() == {**FILES, "data/more": b"more"}
 
 
+def test_a_patch_does_not_build_on_a_tree_whose_list_was_altered(laptop):
+    laptop.install(5, FILES)
+    (laptop.current / "tree.json").write_bytes(b"{}")
+    laptop.start()
+    outcome, _ = laptop.obey(laptop.patch({"data/more": b"more"}))
+    assert (outcome.state, outcome.code) == ("failed", "altered")
+    laptop.install(6, FILES)
+    assert laptop.releases.checked.is_whole
+
+
 def test_plugins_that_a_release_turns_off_vanish(laptop):
     laptop.install(5, FILES, disabled_plugins=("two",))
     assert laptop.collector.names() == ("one",)

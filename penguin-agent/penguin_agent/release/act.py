@@ -138,6 +138,7 @@ class PatchAct:
     def _tree(self, order: Order, present: Tree) -> Tree:
         if not isinstance(order.body, PatchBody):
             raise TypeError(order.kind)
+        self.releases.check_patchable()
         tree = patched(present, order.order_id, order.body, order.envelope)
         self.releases.blobs.prepare()
         for one in order.body.files:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 PARALLEL = 2
+NOT_CONNECTED = "not-connected"
+# Streams in a row that brought nothing though there was a connection.
+BARREN_LIMIT = 30
 # A stream that brings nothing for so long is given up, and asked again.
 STALL_SECONDS = 60.0
 # Beyond what is needed: a device whose disk is full has worse troubles than an old release.
@@ -40,7 +43,7 @@ class BlobSource(Protocol):
         """Yield a content that an order names, from an offset on.
 
         Raises:
-            Unavailable: The connection was lost, or there is none: try again.
+            Unavailable: The connection was lost, or there is none (NOT_CONNECTED): try again.
             PenguinDomeError: The server refuses.
         """
 
@@ -109,15 +112,21 @@ class Fetcher:
 
     async def _fetch(self, order_id: str, entry: FileEntry, until: datetime) -> None:
         backoff = self._backoff()
+        barren = 0
         while True:
+            size = self._blobs.part_size(entry)
             try:
                 await self._take(order_id, entry)
             except Unavailable as error:
-                pause = backoff.next_seconds()
-                if self._now() >= until:
+                if self._blobs.part_size(entry) > size:
+                    backoff.reset()
+                    barren = 0
+                elif error.code != NOT_CONNECTED:
+                    barren += 1
+                if self._now() >= until or barren >= BARREN_LIMIT:
                     raise
                 log.info("{} of order {} is fetched again: {}", entry.path, order_id, error)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(backoff.next_seconds())
             else:
                 return
 

@@ -12,6 +12,7 @@ from logbook import Logger
 from penguin_agent.builtin import NAME
 from penguin_agent.connection import CollectWanted
 from penguin_agent.release.gate import DEADLINE, FAILING, judge
+from penguindome.errors import PenguinDomeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 LOOK_PERIOD = timedelta(days=1)
+# Something is wrong: it may have been put right, or gpgv had no time.
+LOOK_AGAIN_PERIOD = timedelta(minutes=10)
 
 
 class AgentHealth:
@@ -111,7 +114,9 @@ class Keeper:
             if trial is not None and trial.is_pending:
                 await self._judge(trial)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_PERIOD.total_seconds()):
+                whole = self._releases.checked.is_whole
+                period = LOOK_PERIOD if whole else LOOK_AGAIN_PERIOD
+                async with asyncio.timeout(period.total_seconds()):
                     await self._wanted.wait()
             if not self._wanted.is_set():
                 await asyncio.to_thread(self._releases.look)
@@ -137,7 +142,7 @@ class Keeper:
 
     async def _judge(self, trial: Trial) -> None:
         log.info("Release {} is on trial", trial.name)
-        ended = await judge(trial, self._health, self._releases.gate.write, deadline=self._deadline)
+        ended = await judge(trial, self._health, self._note, deadline=self._deadline)
         if ended.is_pending:
             ended = await asyncio.to_thread(self._releases.go_back, ended)
             self._collecting.ask(CollectWanted((), ""))
@@ -147,3 +152,9 @@ class Keeper:
             log.info("Release {} has proved itself", trial.name)
         self._last = ended
         self._ended.set()
+
+    def _note(self, trial: Trial) -> None:
+        try:
+            self._releases.gate.write(trial)
+        except PenguinDomeError as error:
+            log.warning("How long the release has been on trial is not noted: {}", error)

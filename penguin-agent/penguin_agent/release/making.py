@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from penguin_agent.spool import Spool
     from penguin_agent.trust_store import TrustStore
 
+# Between attempts to fetch a content, at most.
+PAUSE_SECONDS = 60.0
+
 
 def make_releases(
     paths: Paths,
@@ -99,7 +102,12 @@ def make_release_acts(
         failpoint: For tests of crashes.
     """
     releases = parts.releases
-    fetcher = Fetcher(releases.blobs, source, backoff=lambda: Backoff(random.uniform), now=now)
+    fetcher = Fetcher(
+        releases.blobs,
+        source,
+        backoff=lambda: Backoff(random.uniform, most_seconds=PAUSE_SECONDS),
+        now=now,
+    )
     installer = Installer(releases.folder, releases.blobs, fetcher, failpoint)
     scripts = Scripts(releases, runner, failpoint)
     tools = (releases, installer, scripts, parts.keeper, now)

@@ -19,7 +19,7 @@ from penguin_agent.release.gate import STARTS_LIMIT
 from penguin_agent.release.gate_file import GateFile, Trial
 from penguin_agent.release.plugins import SignedFile, signed_plugins
 from penguin_agent.release.scripts import ScriptNotes, standing
-from penguin_agent.release.tree import PACKAGE, payloads
+from penguin_agent.release.tree import PACKAGE, TREE_JSON, payloads
 from penguin_agent.release.verify import Checked, Verifier
 from penguindome.errors import Damaged, PenguinDomeError, PreconditionFailed
 
@@ -85,14 +85,19 @@ class Releases:
     def start(self) -> None:
         """Clear up what a crash left, and look at the tree in force; never raises for its state."""
         self.programs.find_out()
-        self.folder.prepare()
-        self.blobs.prepare()
         self.notes.load()
-        trial = self.gate.read()
-        if trial is not None and trial.is_pending:
-            self._count_start(trial)
-        self.look()
-        self._finish_scripts()
+        try:
+            self.folder.prepare()
+            self.blobs.prepare()
+            trial = self.gate.read()
+            if trial is not None and trial.is_pending:
+                self._count_start(trial)
+            self.look()
+            self._finish_scripts()
+        except (PenguinDomeError, OSError) as error:
+            # A full disk, mostly: the device has to report nevertheless.
+            log.error("What was left of an installation stays: {}", error)  # noqa: TRY400 -- no bug
+            self.look()
 
     def look(self) -> None:
         """Verify the tree in force, all of it."""
@@ -170,18 +175,40 @@ class Releases:
         if name == PACKAGE.name:
             raise PreconditionFailed("the package's own release is in force already")
         target = self._whole_before(name)
-        self.gate.forget()
+        trial = self.gate.read()
+        if trial is not None and trial.is_pending:
+            # So that whoever ordered it hears of it, and it is not begun again.
+            ended = trial.failing("root put the release before it back", "rolled-back")
+            self.gate.write(ended.returned(target))
         self.folder.switch(target)
         return target
 
+    def check_patchable(self) -> None:
+        """Refuse to build on a tree of which nobody knows what belongs to it.
+
+        Raises:
+            Damaged: `altered`.
+        """
+        for name in (TREE_JSON, CURRENT):
+            if name in self.checked.altered:
+                raise Damaged(
+                    "the release in force is not as it was signed",
+                    code="altered",
+                    subject=name,
+                    remedy="Publish a release, which does not build on it",
+                )
+
     def prune(self) -> None:
-        """Remove trees, contents and notes that nothing needs any more."""
-        trial = self.gate.read()
-        needed = trial.before if trial is not None and trial.is_pending else None
-        self.folder.prune(self.checked.tree.name, needed)
-        self.blobs.clean()
-        self._failpoint("release.pruned")
-        self.notes.keep_only(self._origins())
+        """Remove trees, contents and notes that nothing needs any more, as far as that works."""
+        try:
+            trial = self.gate.read()
+            needed = trial.before if trial is not None and trial.is_pending else None
+            self.folder.prune(self.checked.tree.name, needed)
+            self.blobs.clean()
+            self._failpoint("release.pruned")
+            self.notes.keep_only(self._origins())
+        except (PenguinDomeError, OSError) as error:
+            log.warning("Old releases are not removed yet: {}", error)
 
     def finish_script(self, path: str) -> None:
         """Remove a standing script that ran well; the list says so first."""

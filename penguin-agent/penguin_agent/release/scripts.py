@@ -51,10 +51,11 @@ class ScriptNotes:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._notes: dict[str, str] = {}
-        self._lost = False
+        self._lost = True
 
     def load(self) -> None:
         """Read the file; while it cannot be read, no script runs that it may have named."""
+        self._lost = False
         try:
             self._notes = dict(parse_json(read_file(self._path)))
         except NotFound:
@@ -105,7 +106,10 @@ class Scripts:
             if state == STARTED:
                 self._end(one, progress, Outcome("interrupted", code="interrupted"))
             elif not state:
-                await self._run_one(order, one, progress)
+                try:
+                    await self._run_one(order, one, progress)
+                except PenguinDomeError as error:  # a full disk: what is in force stays so
+                    log.warning("Script {} does not run: {}", one.entry.path, error)
 
     async def _run_one(self, order: Order, one: TreeFile, progress: Progress) -> None:
         part = one.entry.path
