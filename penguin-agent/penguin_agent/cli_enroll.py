@@ -78,7 +78,7 @@ def unenroll(_options: argparse.Namespace, settings: Settings) -> int:
     lock = _lock_once_free(state_dir)
     IdentityFolder(state_dir / "identity").forget()
     TrustStore(state_dir / "trust").forget()
-    for name in ("spool", "state", "dead-letters", "releases"):
+    for name in ("spool", "state", "dead-letters", "orders", "releases"):
         shutil.rmtree(state_dir / name, ignore_errors=True)
     (state_dir / "verdicts.json").unlink(missing_ok=True)
     os.close(lock)

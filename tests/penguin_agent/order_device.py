@@ -16,6 +16,7 @@ from penguin_agent.orders.judging import Owner
 from penguin_agent.orders.making import Surroundings, make_orders
 from penguin_agent.release.sealed import Programs
 from penguindome import keys
+from penguindome.errors import Unavailable
 from penguindome.ids import new_device_id, new_ulid
 from penguindome.orders.bodies import CancelBody, CommandBody
 from penguindome.orders.receipts import open_receipt
@@ -64,7 +65,7 @@ class PostOffice:
             self.output[key] = held[: one.offset] + one.data
         if self.lost_answers:
             self.lost_answers -= 1
-            raise OSError("the answer is lost")
+            raise Unavailable("the answer is lost")
         return tuple(asked & self.unknown)
 
     def reconnect(self, *, renew: bool = False) -> None:

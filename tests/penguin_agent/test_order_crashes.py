@@ -13,8 +13,6 @@ from tests.penguin_agent.agent_process import eventually
 from tests.penguin_agent.simulated_services import wire
 from tests.penguin_agent.test_order_commands import alive
 
-pytestmark = pytest.mark.timeout(180)
-
 # What it is known to have been afterwards: begun or not, and whether its end was written down.
 POINTS = {
     "orders.judged": ("succeeded", 1),

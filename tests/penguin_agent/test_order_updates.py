@@ -12,7 +12,7 @@ from penguindome.errors import InvalidInput, Unavailable
 from tests.penguin_agent.order_acts import (
     recorded_device,
 )
-from tests.penguin_agent.order_device import claimed_id, until
+from tests.penguin_agent.order_device import Device, claimed_id, until
 
 
 @pytest.fixture
@@ -86,3 +86,57 @@ def test_history_tells_who_what_when_and_why_but_no_arguments(device):
     assert (signed["state"], signed["kind"]) == ("succeeded", "command")
     assert (forged["signed"], forged["code"]) == (False, "not-signed")
     assert "secret-word" not in json.dumps([signed, forged])
+
+
+def test_output_is_whole_whatever_answers_are_lost(folder, fleet):
+    device = Device(folder, fleet)
+    device.post.lost_answers = 3
+    script = "i=0; while [ $i -lt 40000 ]; do echo line $i; echo err $i >&2; i=$((i+1)); done"
+
+    async def story(device):
+        receipt = await device.done(device.command("/bin/sh", "-c", script))
+        for stream, word, size in (
+            ("stdout", "line", receipt.stdout_bytes),
+            ("stderr", "err", receipt.stderr_bytes),
+        ):
+            wanted = "".join(f"{word} {number}\n" for number in range(40_000)).encode()
+            assert size == len(wanted)
+            await until(lambda s=stream, w=wanted: device.printed(receipt.order_id, s) == w)
+
+    device.run(story)
+
+
+def test_output_goes_on_where_it_was_acknowledged(folder, fleet):
+    device = Device(folder, fleet)
+    script = "head -c 3000000 /dev/zero | tr '\\0' x"
+
+    async def first(device):
+        order_id = device.put(device.command("/bin/sh", "-c", script))
+        await until(lambda: len(device.printed(order_id)) > 500_000)
+        return order_id
+
+    order_id = device.run(first)
+    held = len(device.printed(order_id))
+    calls = len(device.post.calls)
+
+    async def then(device):
+        receipt = await device.ended(order_id)
+        await until(lambda: len(device.printed(order_id)) == receipt.stdout_bytes)
+
+    device.run(then)
+    again = sum(pieces for _, pieces in device.post.calls[calls:]) * 256 * 1024
+    assert again < 3_000_000 - held + 3 * 256 * 1024
+    assert set(device.printed(order_id)) == {ord("x")}
+
+
+def test_a_chatty_program_does_not_silence_the_others(folder, fleet):
+    device = Device(folder, fleet)
+
+    async def story(device):
+        device.put(device.command("/bin/sh", "-c", "head -c 30000000 /dev/zero; sleep 30"))
+        await until(lambda: device.post.output)
+        quiet = await device.done(device.command("echo", "quiet"))
+        await until(lambda: device.printed(quiet.order_id) == b"quiet\n")
+        assert sum(map(len, device.post.output.values())) < 20_000_000
+
+    device.run(story)

@@ -48,6 +48,7 @@ class OrderProgress:
         self._changed = changed
         self._failpoint = failpoint
         self._begun = False
+        self._printed: set[Stream] = set()
 
     def begin(self) -> bool:
         """Note that the act begins, whether or not it says so itself; False if it has ended."""
@@ -67,9 +68,11 @@ class OrderProgress:
     def output(self, stream: str, data: bytes, *, part: str = "") -> bool:
         """Keep what a program printed; False when not all of it could be kept."""
         chosen = Stream(self._order.order_id, part, stream)
-        before, after = self._outputs.append(chosen, data, self._limit())
-        if before == 0 and after:
+        if chosen not in self._printed:
+            # First, since what is not listed is not sent after a crash.
             self._store.outbox.begin(chosen)
+            self._printed.add(chosen)
+        before, after = self._outputs.append(chosen, data, self._limit())
         self._failpoint("orders.output-written")
         if after > before:
             self._changed()
