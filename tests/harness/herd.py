@@ -126,6 +126,8 @@ class Herd:
         await _end(self._tasks.pop(agent.identity.device.device_id))
         if agent.link.connection is not None:
             await agent.link.connection.close()
+        # A process that ends lets go of its memory by itself.
+        agent.orders.store.file.close()
 
     async def restart(self, agent: Agent) -> Agent:
         """Stop a device and start it again on its folder."""

@@ -70,9 +70,11 @@ async def run_launched(launch: Launch, sink: Sink, *, systemd: bool) -> End:
     try:
         timed_out = not await _watch(protocol, family, launch.longest_seconds)
     finally:
-        await family.end(gently=not protocol.exited)
-        await _drain(protocol)
-        transport.close()
+        try:
+            await family.end(gently=not protocol.exited)
+            await _drain(protocol)
+        finally:  # also when it is cancelled once more
+            transport.close()
     return End(transport.get_returncode(), timed_out=timed_out, truncated=protocol.truncated)
 
 
