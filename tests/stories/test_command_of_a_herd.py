@@ -11,13 +11,14 @@ import getpass
 import json
 import subprocess
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.bench.wire import LIMITS
 from tests.harness.fleet import Fleet
 from tests.harness.herd import Herd, connected
+from tests.harness.process import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,10 +146,20 @@ def test_ten_megabytes_come_whole_on_both_streams(tmp_path):
         device = agent.device_id()
         order_id = asyncio.run(ordered(fleet, device, "--", script))
         asyncio.run(settled(fleet, order_id, Counter(succeeded=1)))
+        target = wait_for_output(fleet, order_id)
+        assert (target["stdout_bytes"], target["truncated"]) == (BIG_BYTES, False)
         printed = fleet.alice.run("command", "output", order_id, device, "--stdout")
         assert len(printed) == BIG_BYTES
         assert set(printed) == {"a"}
-        errors = fleet.alice.run("command", "output", order_id, device, "--stderr")
-        assert errors == "error\n"
+        errors = fleet.alice.try_run("command", "output", order_id, device, "--stderr")
+        assert (errors.stdout, errors.stderr) == ("", "error\n")
+
+
+def wait_for_output(fleet: Fleet, order_id: str) -> dict[str, Any]:
+    """Wait until all that was printed is on the server; returns the target."""
+
+    def arrived() -> dict[str, Any] | None:
         (target,) = fleet.alice.json("command", "show", order_id)["targets"]
-        assert (target["stdout_bytes"], target["truncated"]) == (BIG_BYTES, False)
+        return target if target["stdout_bytes"] == BIG_BYTES else None
+
+    return wait_until(arrived, SETTLE_SECONDS, "ten megabytes have arrived")
