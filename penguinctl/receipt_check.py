@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penguinctl import wire
+from penguinctl import output, wire
 from penguinctl.devices import ALL_STATES
 from penguindome import keys
 from penguindome.errors import PenguinDomeError
-from penguindome.orders.receipts import SealedReceipt, open_receipt
+from penguindome.orders.receipts import ABOUT_A_COPY, SealedReceipt, open_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ def verdicts(app: App, targets: Sequence[order_pb2.OrderTarget]) -> list[str]:
     """Return for each target whose word its state is, in their order.
 
     VOUCHED: a receipt says the same, signed with the key that the device enrolled with. SERVER:
-    there is no receipt. FORGED: the receipt is not the device's, or says something else. UNKNOWN:
-    the device is gone, and its key with it.
+    there is no receipt, or one that a spoiled copy of the order brought about. FORGED: the receipt
+    is not the device's, or says something else. UNKNOWN: the device is gone, and its key with it.
     """
     wanted = {one.device_id for one in targets if one.receipt.payload}
     held = _keys(app) if wanted else {}
@@ -49,7 +49,7 @@ def _keys(app: App) -> dict[str, bytes]:
 
 
 def _verdict(app: App, one: order_pb2.OrderTarget, held: dict[str, bytes]) -> str:
-    if not one.receipt.payload:
+    if not one.receipt.payload or not one.vouched:
         return UNSHOWN if one.vouched else SERVER
     if one.device_id not in held:
         return UNKNOWN
@@ -60,14 +60,28 @@ def _verdict(app: App, one: order_pb2.OrderTarget, held: dict[str, bytes]) -> st
         )
     except PenguinDomeError:
         return FORGED
-    return VOUCHED if _says_the_same(one, said) else FORGED
+    if not _says_the_same(one, said):
+        return FORGED
+    return SERVER if said.state == "refused" and said.code in ABOUT_A_COPY else VOUCHED
 
 
 def _says_the_same(one: order_pb2.OrderTarget, said: Receipt) -> bool:
-    code = one.exit_code if one.HasField("exit_code") else None
-    return (one.order_id, one.part, one.state, code) == (
+    shown = (
+        one.order_id,
+        one.part,
+        one.state,
+        one.exit_code if one.HasField("exit_code") else None,
+        one.reason,
+        one.code,
+        # A wipe's plan is in there: nobody should decide by one that the server made up.
+        output.loaded(one.details) or {},
+    )
+    return shown == (
         said.order_id,
         said.part,
         said.state,
         said.exit_code,
+        said.reason,
+        said.code,
+        dict(said.details),
     )

@@ -210,13 +210,17 @@ class Book:
         setattr(kept.targets[device_id], f"{stream}_bytes", len(whole))
         self.tell()
 
-    def say(self, order_id, device_id, state, *, vouched=True, forged=None, **said):
-        """Have a device, or the server alone, say a state; `forged` changes the signed bytes."""
-        one = self.kept[order_id].targets[device_id]
-        now = utc_now()
+    def say(self, order_id, device_id, state, *, vouched=True, forged=None, raw=None, **said):
+        """Have a device, or the server alone, say a state.
+
+        `forged` stands in the place of the signed bytes, `raw` in that of the details.
+        """
+        kept, now = self.kept[order_id].targets[device_id], utc_now()
+        one = order_pb2.OrderTarget()
+        one.CopyFrom(kept)
         one.started_unix_ms = one.started_unix_ms or to_unix_ms(now)
         one.state, one.reason = state, said.get("reason", "")
-        one.details = json.dumps(said["details"]).encode() if "details" in said else one.details
+        one.details = raw or json.dumps(said.get("details", {})).encode()
         if said.get("exit_code") is not None:
             one.exit_code = said["exit_code"]
         if state in FINAL:
@@ -237,6 +241,8 @@ class Book:
             one.vouched = True
             one.receipt.payload = forged or sealed.payload
             one.receipt.signature = sealed.signature
+        # At once, as watchers look at any time.
+        kept.CopyFrom(one)
         self.tell()
 
     def tell(self):

@@ -35,6 +35,11 @@ FINAL = (
     "interrupted",
 )
 STATES = ("accepted", "running", *FINAL)
+# A refusal for one of these is about a copy of an envelope that carries an order's id, not about
+# the order: the server could have spoiled that copy, and hand over a good one afterwards.
+ABOUT_A_COPY = frozenset(
+    {"bad-envelope", "not-signed", "not-supported", "wrong-kind", "wrong-fleet", "wrong-device"}
+)
 _LIMITS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES, depth=12, nodes=4_000)
 # What is left of a receipt's limits for the details.
 _DETAILS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES // 2, depth=10, nodes=3_500)

@@ -1,0 +1,101 @@
+"""Whose word an order's end is: the device's own signed one, or only the server's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penguindome.orders.receipts import read_receipt
+from penguindome.strict_json import canonical_json
+from tests.penguinctl import samples
+
+
+@pytest.fixture
+def done_order(simulator, operator):
+    samples.fill(simulator.state)
+    for device in simulator.state.devices:
+        simulator.orders.device_key(device.device_id)
+    assert operator("run", "web-1", "--", "x").code == 0
+    (kept,) = simulator.orders.kept.values()
+    return operator, simulator.orders, kept
+
+
+def shown(operator, kept):
+    result = operator("order", "show", kept.order.order_id, "-o", "json")
+    (target,) = json.loads(result.out)["targets"]
+    return result.code, target["vouched"], result.err
+
+
+def test_a_devices_own_word_is_told_from_the_servers(done_order):
+    operator, _, kept = done_order
+    assert shown(operator, kept)[:2] == (0, "yes")
+    kept.targets[samples.WEB].ClearField("receipt")
+    kept.targets[samples.WEB].vouched = False
+    assert shown(operator, kept)[:2] == (0, "no")
+    assert "VOUCHED" in operator("order", "show", kept.order.order_id).out
+
+
+def test_what_the_server_says_other_than_the_device_is_told(done_order):
+    operator, _, kept = done_order
+    kept.targets[samples.WEB].exit_code = 1
+    code, vouched, err = shown(operator, kept)
+    assert (code, vouched, "WARNING" in err) == (7, "NO: forged", True)
+
+
+@pytest.mark.parametrize("field", ["reason", "code", "details"])
+def test_words_that_are_not_the_devices_own_are_told(done_order, field):
+    operator, _, kept = done_order
+    made_up = b'{"plan": "nothing"}' if field == "details" else "made up"
+    setattr(kept.targets[samples.WEB], field, made_up)
+    assert shown(operator, kept)[:2] == (7, "NO: forged")
+
+
+def test_the_refusal_of_a_spoiled_copy_does_not_vouch_that_an_order_was_not_done(done_order):
+    operator, book, kept = done_order
+    order_id = kept.order.order_id
+    for code, vouched in (("not-signed", "no"), ("not-supported", "no"), ("not-allowed", "yes")):
+        kept.targets[samples.WEB].ClearField("exit_code")
+        book.say(order_id, samples.WEB, "refused", code=code, reason="why")
+        assert shown(operator, kept)[1] == vouched
+
+
+def test_a_state_that_the_server_alone_claims_beside_an_older_receipt_is_its_own(done_order):
+    operator, _, kept = done_order
+    kept.targets[samples.WEB].state, kept.targets[samples.WEB].vouched = "expired", False
+    assert shown(operator, kept)[1] == "no"
+
+
+def test_a_receipt_that_was_changed_is_told(done_order):
+    operator, _, kept = done_order
+    receipt = kept.targets[samples.WEB].receipt
+    said = json.loads(receipt.payload)
+    assert read_receipt(receipt.payload).state == "succeeded"
+    receipt.payload = canonical_json(said | {"stdout_bytes": 7})
+    assert shown(operator, kept)[:2] == (7, "NO: forged")
+
+
+def test_another_devices_receipt_is_told(done_order):
+    operator, book, kept = done_order
+    order_id = kept.order.order_id
+    other = book.kept[order_id].targets[samples.WEB]
+    book.keys[samples.DB], book.keys[samples.WEB] = (
+        book.keys[samples.WEB],
+        book.device_key(samples.DB),
+    )
+    book.say(order_id, samples.WEB, "succeeded", exit_code=0)
+    book.keys.clear()
+    assert other.receipt.payload
+    for device in book.simulator.state.devices:
+        device.public_key = b""
+    assert shown(operator, kept)[1] == "no key"
+
+
+def test_a_key_that_is_not_the_enrolled_one_vouches_for_nothing(done_order):
+    operator, book, kept = done_order
+    before = next(d for d in book.simulator.state.devices if d.device_id == samples.WEB)
+    fingerprint = before.key_fingerprint
+    del book.keys[samples.WEB]
+    book.say(kept.order.order_id, samples.WEB, "succeeded", exit_code=0)
+    before.key_fingerprint = fingerprint
+    assert shown(operator, kept)[1] == "no key"
