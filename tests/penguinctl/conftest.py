@@ -11,6 +11,7 @@ os.environ["GRPC_VERBOSITY"] = "NONE"
 
 import pytest
 
+from tests.penguinctl import samples
 from tests.penguinctl.pty_capture import run_in_terminal
 from tests.penguinctl.pty_session import Session
 from tests.penguinctl.server_simulator import Simulator
@@ -121,3 +122,18 @@ def simulator(fleet):
 def operator(fleet):
     (fleet[1].profile / "ledger.json").unlink(missing_ok=True)
     return fleet[1]
+
+
+@pytest.fixture
+def book(simulator):
+    """Orders of a server with a fleet whose devices have keys."""
+    samples.fill(simulator.state)
+    for device in simulator.state.devices:
+        simulator.orders.device_key(device.device_id)
+    return simulator.orders
+
+
+@pytest.fixture
+def commander(book, operator):
+    """An operator of that fleet."""
+    return operator
