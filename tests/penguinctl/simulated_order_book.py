@@ -219,7 +219,7 @@ class Book:
         one = order_pb2.OrderTarget()
         one.CopyFrom(kept)
         one.started_unix_ms = one.started_unix_ms or to_unix_ms(now)
-        one.state, one.reason = state, said.get("reason", "")
+        one.state, one.reason, one.code = state, said.get("reason", ""), said.get("code", "")
         one.details = raw or json.dumps(said.get("details", {})).encode()
         if said.get("exit_code") is not None:
             one.exit_code = said["exit_code"]

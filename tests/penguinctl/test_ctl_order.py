@@ -1,4 +1,4 @@
-"""penguinctl order: several signatures, verified before they are given; receipts, too."""
+"""penguinctl order: several signatures, verified before they are given."""
 
 import json
 import subprocess
