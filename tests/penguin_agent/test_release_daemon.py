@@ -1,6 +1,7 @@
 """The daemon installs releases and patches, reports what runs, and finds its way back."""
 
 import json
+import signal
 import socket
 from datetime import timedelta
 
@@ -88,7 +89,7 @@ def test_a_release_takes_the_place_of_the_packages_plugins(office, server, agent
     assert server.final(order_id, 60).state == "succeeded"
     eventually(lambda: set(office.outputs()) == {"agent", "one"})
     assert office.outputs()["one"] == "one"
-    eventually(lambda: office.outputs()["agent"]["release"] == 7)
+    eventually(lambda: office.outputs()["agent"].get("release") == 7)
     assert server.device.checkins[-1].release == 7
     parts = {one.part: one.state for one in server.receipts[order_id] if one.part}
     assert parts == {"commands/hi": "succeeded"}
@@ -111,7 +112,7 @@ def test_a_release_whose_plugins_fail_is_taken_back_and_told(office, server):
     assert receipt.details["returned_to"] == "1"
     assert receipt.details["plugins"] == ["hello"]
     eventually(lambda: server.device.checkins[-1].release == 1)
-    eventually(lambda: office.outputs()["hello"] == "one")
+    eventually(lambda: office.outputs().get("hello") == "one")
 
 
 def test_a_release_on_trial_is_taken_back_at_the_third_start(office, server, agent):
@@ -128,6 +129,24 @@ def test_a_release_on_trial_is_taken_back_at_the_third_start(office, server, age
     receipt = server.final(order_id, 60)
     assert (receipt.state, receipt.code) == ("failed", "gate-starts")
     assert agent.status()["release"]["name"] == "1"
+
+
+POINTS = ("release.linked", "release.gate-written", "release.switched", "release.script-ran")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_release_goes_on_after_a_crash(office, server, agent, point):
+    agent.stop()
+    agent.start(PD_FAILPOINT=point)
+    eventually(lambda: agent.status().get("connected"))
+    order_id = office.release(1, {"plugins/one": says("one"), "commands/hi": SCRIPT})
+    assert agent.ended() == -signal.SIGKILL
+    agent.start()
+    receipt = server.final(order_id, 60)
+    assert receipt.state == "succeeded", receipt
+    (part,) = [one for one in server.receipts[order_id] if one.part and one.is_final]
+    assert part.state == ("interrupted" if point == "release.script-ran" else "succeeded")
+    eventually(lambda: set(office.outputs()) == {"agent", "one"})
 
 
 def test_a_release_sets_intervals_and_turns_plugins_off_also_after_a_restart(office, agent):
