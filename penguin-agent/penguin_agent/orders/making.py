@@ -89,9 +89,8 @@ class Orders:
 
 def make_orders(around: Surroundings) -> Orders:
     """Return the engine with the acts that are its own: commands and cancellations."""
-    now, failpoint = around.clock.now, around.failpoint
     voice = Voice(around.owner.fleet, around.owner.device_id, around.key_pem)
-    store = OrderStore(around.state_dir, voice, failpoint)
+    store = OrderStore(around.state_dir, voice, around.failpoint)
     outputs = OutputFiles(store.file.folder)
     updates = Updates(
         store,
@@ -99,17 +98,17 @@ def make_orders(around: Surroundings) -> Orders:
         around.link,
         backoff=Backoff(random.uniform, most_seconds=MOST_SECONDS),
         delivered=around.delivered,
-        failpoint=failpoint,
+        failpoint=around.failpoint,
     )
+    runner = CommandRunner(around.state_dir, around.programs, failpoint=around.failpoint)
+    acts: dict[str, Act] = {"command": CommandAct(runner)}
     judge = Judge(
         around.owner,
         trust=around.trust,
         renew_trust=around.renew_trust,
         allow=around.allow,
-        now=now,
+        now=around.clock.now,
     )
-    runner = CommandRunner(around.state_dir, around.programs, failpoint=failpoint)
-    acts: dict[str, Act] = {"command": CommandAct(runner)}
     acting = Acting(
         acts,
         judge=judge,
@@ -117,22 +116,35 @@ def make_orders(around: Surroundings) -> Orders:
         outputs=outputs,
         clean_up=runner.clean_up,
         changed=updates.wake,
-        now=now,
+        now=around.clock.now,
         group=around.group,
-        failpoint=failpoint,
+        failpoint=around.failpoint,
     )
     cancel = CancelAct(store, acting)
     acts.update({name: cancel for name, kind in KINDS.items() if kind.cancels})
+    engine = _engine(around, store, outputs, updates=updates, judge=judge, acting=acting)
+    return Orders(engine, updates, store, runner, acts)
+
+
+def _engine(
+    around: Surroundings,
+    store: OrderStore,
+    outputs: OutputFiles,
+    *,
+    updates: Updates,
+    judge: Judge,
+    acting: Acting,
+) -> Engine:
     intake = Intake(
         judge=judge,
         store=store,
         acting=acting,
-        voice=voice,
+        voice=store.voice,
         changed=updates.wake,
-        now=now,
-        failpoint=failpoint,
+        now=around.clock.now,
+        failpoint=around.failpoint,
     )
-    engine = Engine(
+    return Engine(
         store=store,
         outputs=outputs,
         judge=judge,
@@ -142,4 +154,3 @@ def make_orders(around: Surroundings) -> Orders:
         changed=updates.wake,
         group=around.group,
     )
-    return Orders(engine, updates, store, runner, acts)

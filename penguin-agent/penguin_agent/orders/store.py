@@ -62,7 +62,7 @@ class OrderStore:
         self.file = StoreFile(state_dir)
         self.outbox = Outbox(self.file, voice)
         self.refusals = Refusals(self.file, self.outbox)
-        self._voice = voice
+        self.voice = voice
         self._failpoint = failpoint
 
     def open(self, now: datetime) -> None:
@@ -167,7 +167,7 @@ class OrderStore:
                 )
                 row = _part(connection, order_id, "")
                 kept = Kept(row["stdout_bytes"], row["stderr_bytes"])
-                bare = self._voice.receipt(order_id, "", whole.state, row["number"], now)
+                bare = self.voice.receipt(order_id, "", whole.state, row["number"], now)
                 self._say(connection, worded(bare, outcome, kept))
 
     def forget(self, now: datetime) -> list[str]:
@@ -250,12 +250,12 @@ class OrderStore:
                 number,
             ),
         )
-        bare = self._voice.receipt(order_id, part, outcome.state, number, now)
+        bare = self.voice.receipt(order_id, part, outcome.state, number, now)
         self._say(connection, worded(bare, outcome, kept))
         return True
 
     def _say(self, connection: sqlite3.Connection, receipt: Receipt) -> None:
-        self.outbox.add(connection, self._voice.seal(receipt), receipt.order_id, receipt.part)
+        self.outbox.add(connection, self.voice.seal(receipt), receipt.order_id, receipt.part)
 
 
 def sha256(data: bytes) -> str:
