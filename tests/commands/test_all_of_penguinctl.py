@@ -11,7 +11,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_token
-from tests.commands import alerts, operators, parameters, quiet, releases, trust, views
+from tests.commands import alerts, operators, orders, parameters, quiet, releases, trust, views
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
@@ -265,6 +265,10 @@ def test_a_second_operator_brings_a_key(fleet, alice, passphrase):
 
 def test_releases_and_patches(fleet, alice, tmp_path, passphrase):
     releases.live(fleet, alice, tmp_path, both, passphrase)
+
+
+def test_commands_wipes_and_orders(fleet, alice, agent, passphrase):
+    orders.live(fleet, alice, agent, both, passphrase)
 
 
 def test_lists_are_arranged_and_answers_watched(alice, agent):

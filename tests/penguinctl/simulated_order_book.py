@@ -207,7 +207,9 @@ class Book:
         kept = self.kept[order_id]
         whole = kept.outputs.get((device_id, stream), b"") + data
         kept.outputs[device_id, stream] = whole
-        setattr(kept.targets[device_id], f"{stream}_bytes", len(whole))
+        one = self._copy(order_id, device_id)
+        setattr(one, f"{stream}_bytes", len(whole))
+        kept.targets[device_id] = one
         self.tell()
 
     def say(self, order_id, device_id, state, *, vouched=True, forged=None, raw=None, **said):
@@ -215,9 +217,7 @@ class Book:
 
         `forged` stands in the place of the signed bytes, `raw` in that of the details.
         """
-        kept, now = self.kept[order_id].targets[device_id], utc_now()
-        one = order_pb2.OrderTarget()
-        one.CopyFrom(kept)
+        one, now = self._copy(order_id, device_id), utc_now()
         one.started_unix_ms = one.started_unix_ms or to_unix_ms(now)
         one.state, one.reason, one.code = state, said.get("reason", ""), said.get("code", "")
         one.details = raw or json.dumps(said.get("details", {})).encode()
@@ -242,8 +242,13 @@ class Book:
             one.receipt.payload = forged or sealed.payload
             one.receipt.signature = sealed.signature
         # At once, as watchers look at any time.
-        kept.CopyFrom(one)
+        self.kept[order_id].targets[device_id] = one
         self.tell()
+
+    def _copy(self, order_id, device_id):
+        one = order_pb2.OrderTarget()
+        one.CopyFrom(self.kept[order_id].targets[device_id])
+        return one
 
     def tell(self):
         with self.changed:
