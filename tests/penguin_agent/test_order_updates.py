@@ -140,3 +140,18 @@ def test_a_chatty_program_does_not_silence_the_others(folder, fleet):
         assert sum(map(len, device.post.output.values())) < 20_000_000
 
     device.run(story)
+
+
+def test_a_new_connection_ends_the_pause_after_a_failure(device):
+    device.post.failures = [Unavailable("away", retry_after_seconds=3600)]
+
+    async def story(device):
+        order_id = device.put(device.command("true"))
+        await until(lambda: not device.post.failures)
+        device.post.connected.clear()
+        await asyncio.sleep(1.5)
+        assert not device.post.receipts
+        device.post.connected.set()
+        assert (await device.ended(order_id)).state == "succeeded"
+
+    device.run(story)

@@ -35,6 +35,7 @@ _ITEM_BYTES = 128
 # Between two calls, so that a chatty program stays within what the server takes of one device.
 _PAUSE_SECONDS = 0.25
 _SLOW_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,13 @@ class Updates:
                 pause = self._failed(error)
             if pause:
                 self._wanted.set()
-                await asyncio.sleep(pause)
+                await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait; not longer than until the connection is lost, as the next one ends all pauses."""
+        while seconds > 0 and self._link.connected.is_set():
+            await asyncio.sleep(min(seconds, _LOOK_SECONDS))
+            seconds -= _LOOK_SECONDS
 
     async def _hand_in(self) -> float:
         """Hand in one batch; returns the pause before the next, 0 when nothing waits."""
