@@ -56,3 +56,37 @@ def test_the_tree_is_looked_at_every_day(folder, fleet, monkeypatch):
 
     asyncio.run(a_day())
     assert laptop.releases.checked.altered == ("plugins/one",)
+
+
+class Wire:
+    """Counts how often a new check-in is wanted."""
+
+    def __init__(self):
+        self.wanted = 0
+
+    def reconnect(self):
+        self.wanted += 1
+
+    def wake(self, *, asked):
+        assert asked
+
+
+def test_a_check_in_that_began_before_the_switch_does_not_count_and_is_repeated(folder, fleet):
+    laptop = Laptop(folder, fleet)
+    wire = Wire()
+    health = keeper.AgentHealth(laptop.releases, wire, laptop.collector, collecting=None)
+    assert health.greeting() == 0
+    laptop.install(1, {"plugins/one": says("one")})
+
+    async def late():
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(health.check_in())
+            await asyncio.sleep(0)
+            health.welcomed()
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            assert wire.wanted == 2
+            assert health.greeting() == 1
+            health.welcomed()
+
+    asyncio.run(late())

@@ -57,9 +57,12 @@ class AgentHealth:
         return self._greeted_with.number
 
     def welcomed(self) -> None:
-        """Note that a check-in completed."""
+        """Note that a check-in completed; one that began before a switch does not count."""
         if self._greeted_with == self._releases.checked.tree.name:
             self._checked_in.set()
+        else:
+            # It was under way when the switch came, so that there was nothing to hang up yet.
+            self.say_hello()
 
     async def check_in(self) -> None:
         """Return once a check-in completed that began with the tree in force."""
