@@ -108,8 +108,10 @@ def test_a_release_that_harms_its_canary_halts_and_former_contents_come_back(mon
             assert done.returncode == 1
             assert "did not stand it" in done.stderr
             assert reason in await told.run("release", "show", 2)
-            names = {one["name"] for one in (await told.json("issue", "list"))["issues"]}
-            assert {"release-halted", "release-failed"} <= names
+            # Issues open a moment after the halt.
+            names = set()
+            while not {"release-halted", "release-failed"} <= names:
+                names = {one["name"] for one in (await told.json("issue", "list"))["issues"]}
             changes = (await told.json("release", "diff", 1, 2))["changes"]
             assert [(one["change"], one["path"]) for one in changes] == [
                 ("changed", "plugins/mood"),

@@ -98,8 +98,14 @@ def test_a_release_that_breaks_a_plugin_goes_back_halts_and_is_told_of(publisher
     (target,) = [one for one in found["targets"] if not one["part"]]
     assert target["state"] == "failed"
     assert "mood" in target["reason"]
-    names = {one["name"] for one in publisher.alice.json("issue", "list")["issues"]}
-    assert {"release-halted", "release-failed"} <= names
+    wait_until(
+        lambda: (
+            {"release-halted", "release-failed"}
+            <= {one["name"] for one in publisher.alice.json("issue", "list")["issues"]}
+        ),
+        30,
+        "no issues open",
+    )
     publisher.wait_for_outputs(agent, {"mood": {"mood": "good"}})
 
 
