@@ -46,8 +46,9 @@ def learned(simulator, operator):
     """An operator whose last commands brought names."""
     shutil.rmtree(operator.home / ".cache", ignore_errors=True)
     samples.fill(simulator.state)
+    simulator.orders.fill()
     for words in (["device", "list"], ["issue", "list", "--closed"], ["check", "list"],
-                  ["token", "list"]):  # fmt: skip
+                  ["token", "list"], ["command", "list"]):  # fmt: skip
         assert operator(*words).code == 0
     return operator
 
@@ -90,6 +91,15 @@ def offered(operator, line):
         ("penguinctl device list db-1 label:sa", ["sales"]),
         ("penguinctl device list failing:fire", ["firewall-disabled"]),
         ("penguinctl device list lab", ["label:"]),
+        ("penguinctl run we", ["web-1"]),
+        ("penguinctl run web-1 db", ["db-1"]),
+        ("penguinctl run web-1 --det", ["--detach"]),
+        ("penguinctl wipe we", ["web-1"]),
+        ("penguinctl wipe st", ["status"]),
+        ("penguinctl wipe web-1 --for", ["--for-real"]),
+        ("penguinctl wipe status we", ["web-1"]),
+        ("penguinctl command show 01M8", [samples.ORDER]),
+        ("penguinctl order list --kind wipe-", ["wipe-plan"]),
         ("penguinctl issue show 01HZY3J5Q0G7X8K9M2N4P6R8ST", [samples.ISSUE]),
         ("penguinctl issue list --name disk", ["disk-noisy"]),
         ("penguinctl check show f", ["firewall-disabled"]),
