@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from penguindome.v1 import device_pb2, order_pb2
 
 _LISTED = 20
+# Fewer devices than these are never what makes an order too large.
+_FEW = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,20 @@ def _payload(app: App, kind: Kind, draft: Draft) -> bytes:
             subject=format_duration(draft.ttl),
             remedy="Give a shorter --ttl",
         )
+    try:
+        return _written(app, kind, draft)
+    except InvalidInput as error:
+        if len(draft.devices or ()) < _FEW:
+            raise
+        raise InvalidInput(
+            error.reason,
+            code=error.code,
+            subject=f"{len(draft.devices or ()):,} devices",
+            remedy="Name fewer at once, e.g. by labels: an order holds the names of about 4,000",
+        ) from error
+
+
+def _written(app: App, kind: Kind, draft: Draft) -> bytes:
     return make_payload(
         fleet=app.profile.fleet,
         kind=kind.name,

@@ -53,3 +53,13 @@ def test_an_operator_without_the_role_is_told_before_anything_is_asked(commander
     with pytest.raises(Forbidden, match="has not the role command") as caught:
         ordering.check_role(simulator.orders.trust(), KINDS["command"], "F" * 40)
     assert "alice" in caught.value.remedy
+
+
+def test_more_devices_than_an_order_holds_are_refused_with_what_to_do(commander, simulator):
+    letters = str.maketrans("0123456789", "abcdefghij")
+    simulator.state.devices = [
+        samples.device(f"d-{n:016}".translate(letters), f"laptop-{n:08}") for n in range(5000)
+    ]
+    done = commander("run", "laptop-*", "--", "x")
+    assert (done.code, "5,000 devices" in done.err, "fewer at once" in done.err) == (2, True, True)
+    assert simulator.requests("SubmitOrder") == []
