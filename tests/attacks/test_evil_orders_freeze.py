@@ -113,3 +113,24 @@ def test_what_the_trust_document_says_is_swapped_by_nobody_but_its_operators(wor
     # The control: operators swap it.
     world.publish(world.roles(secret_keys=()))
     world.control()
+
+
+@pytest.mark.parametrize(
+    ("least", "acts"),
+    [
+        ("0", True),
+        ("0.0.9", True),
+        ("0.1.0", True),
+        ("0.1.1", False),
+        ("0.10", False),
+        ("1", False),
+    ],
+)
+def test_an_agent_that_operators_call_too_old_does_not_act(world, least, acts):
+    world.publish(world.roles(minimum_agent=least))
+    if acts:
+        world.control()
+    else:
+        assert world.code(world.signed()) == "agent-too-old"
+    world.publish(world.roles(minimum_agent=""))
+    world.control()

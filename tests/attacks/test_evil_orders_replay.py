@@ -132,7 +132,11 @@ def test_an_order_of_one_kind_is_not_taken_for_another(world):
     world.control()
 
 
-def test_an_order_out_of_its_time_is_refused_with_the_reason(world):
+# Beyond a fortnight the device would want another certificate.
+@pytest.mark.parametrize("days", [0, -3650, 10])
+def test_an_order_out_of_its_time_is_refused_whatever_time_the_server_says(world, days):
+    world.server.mischief.time_offset = timedelta(days=days)
+    world.restart()
     now = utc_now().replace(microsecond=0)
     floor = world.server.document.ticket_floor_time
     for changes, code in (
@@ -143,6 +147,8 @@ def test_an_order_out_of_its_time_is_refused_with_the_reason(world):
         ({"expires_time": now + timedelta(days=31)}, "too-long"),
     ):
         assert world.code(world.signed(**changes)) == code
+    world.server.mischief.time_offset = timedelta()
+    world.restart()
     world.control()
 
 

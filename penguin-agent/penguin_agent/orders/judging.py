@@ -1,15 +1,16 @@
 """Judge envelopes: what an order has to be before it is acted on, in the order of the rules.
 
 1. sizes, signatures over the received bytes, threshold, form, fleet, kind, targets, times, floor
-(`penguindome.orders.opening`); 2. this device's hostname; 3. its own settings, which only take
-away; 4. known ids, never acted on again; 5. the birth of the memory; 6. numbers of releases, which
-only grow.
+(`penguindome.orders.opening`), the agent's version; 2. this device's hostname; 3. its own settings,
+which only take away; 4. known ids, never acted on again; 5. the birth of the memory; 6. numbers of
+releases, which only grow.
 Trust: the envelope is whatever the server handed over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,12 @@ _CURABLE = frozenset({"not-signed", "trust-expired"})
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who this device is."""
+    """Who this device is, and the agent's version."""
 
     fleet: str
     device_id: str
     hostname: Callable[[], str]
+    version: str = "0"
 
 
 class Refusal(Exception):  # noqa: N818 -- an answer, not a failure
@@ -152,7 +154,7 @@ class Judge:
         if trust is None:
             raise Forbidden("this device has no trust document", code="not-signed")
         async with self._slots:
-            return await asyncio.to_thread(
+            opened = await asyncio.to_thread(
                 open_order,
                 envelope,
                 trust=trust,
@@ -160,6 +162,13 @@ class Judge:
                 device_id=self._owner.device_id,
                 now=self._now(),
             )
+        if trust.minimum_agent and _numbers(self._owner.version) < _numbers(trust.minimum_agent):
+            raise Forbidden(
+                f"the trust document lets no agent older than {trust.minimum_agent} act",
+                code="agent-too-old",
+                remedy="Update penguin-agent",
+            )
+        return opened
 
     def _check_here(self, opened: Opened) -> None:
         shown, own = hostname_of(opened, self._owner.device_id), self._owner.hostname()
@@ -173,6 +182,10 @@ class Judge:
             raise _signed(
                 opened, "not-allowed", f"the settings of this device forbid {opened.kind.allow}"
             )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", version.partition("+")[0])))
 
 
 def _signed(opened: Opened, code: str, reason: str) -> Refusal:

@@ -28,7 +28,7 @@ def agent_orders(agent: Agent, group: asyncio.TaskGroup, failpoint: Failpoint) -
     orders = make_orders(
         Surroundings(
             state_dir=state_dir,
-            owner=Owner(device.fleet, device.device_id, base.hostname),
+            owner=Owner(device.fleet, device.device_id, base.hostname, base.version),
             key_pem=lambda: (base.identities.known or agent.identity).key_pem,
             clock=base.clock,
             trust=base.trust.newest,
