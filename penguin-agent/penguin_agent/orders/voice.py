@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from penguindome import keys
 from penguindome.framing import frame
 from penguindome.orders.receipts import (
     RECEIPT_LIMIT_BYTES,
@@ -51,6 +50,8 @@ class Voice:
 
     def again(self, sealed: SealedReceipt) -> SealedReceipt:
         """Return a receipt that was sealed with an earlier key, sealed with the present one."""
+        from penguindome import keys  # noqa: PLC0415 -- heavy, and only needed once there are orders
+
         key_pem = self.key_pem()
         data = frame("receipt", sealed.payload)
         if keys.verify(keys.key_spki(key_pem), data, sealed.signature):

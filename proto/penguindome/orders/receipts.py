@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from penguindome import keys
 from penguindome.errors import Forbidden, InvalidInput
 from penguindome.framing import frame
 from penguindome.ids import is_device_id, is_fleet_id, is_ulid
@@ -99,6 +98,9 @@ class SealedReceipt:
 
 def seal(receipt: Receipt, key_pem: bytes) -> SealedReceipt:
     """Return a receipt with the device's signature; details that nobody could read are left out."""
+    # Late, here and below: a daemon with nothing to say does without the library for keys.
+    from penguindome import keys  # noqa: PLC0415 -- see above
+
     payload = canonical_json(_to_json(receipt))
     return SealedReceipt(payload, keys.sign(key_pem, frame("receipt", payload)))
 
@@ -116,6 +118,8 @@ def open_receipt(sealed: SealedReceipt, *, spki: bytes, fleet: str, device_id: s
         Forbidden: `bad-receipt`: it is not that device's, or of another fleet.
         InvalidInput: `bad-receipt`: it is malformed.
     """
+    from penguindome import keys  # noqa: PLC0415 -- as in `seal`
+
     if not keys.verify(spki, frame("receipt", sealed.payload), sealed.signature):
         raise Forbidden("the receipt is not signed by its device", code="bad-receipt")
     receipt = read_receipt(sealed.payload)
