@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from penguin_agent.clock import boottime
 from penguin_agent.orders.store_file import StoreFile
 from penguindome.errors import LimitExceeded, PreconditionFailed
 from penguindome.ids import new_ulid
@@ -69,7 +70,7 @@ def brought_back(device):
 
 
 @pytest.mark.parametrize("lose", [lost, lost_folder, overwritten, truncated, emptied, brought_back])
-def test_a_memory_that_is_lost_obeys_nothing_older_than_itself(fleet, lose):
+def test_a_memory_that_is_lost_obeys_nothing_older_than_itself(fleet, lose, monkeypatch):
     with own_folder() as folder:
         device = recorded_device(folder / "state", fleet)
         done = taken(device)
@@ -86,7 +87,10 @@ def test_a_memory_that_is_lost_obeys_nothing_older_than_itself(fleet, lose):
             device.post.receipts.clear()
             device.put(done)
             await until(lambda: device.post.last(claimed_id(done)))
+            # Time goes on, which is not the same as a clock that is put right.
             device.wall.offset = 30 * MINUTE
+            ahead = 18 * MINUTE.total_seconds()
+            monkeypatch.setattr("penguin_agent.orders.store.boottime", lambda: boottime() + ahead)
             assert (await device.done(device.command("true"))).state == "succeeded"
 
         device.run(after)

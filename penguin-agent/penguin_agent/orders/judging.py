@@ -126,7 +126,7 @@ class Judge:
         Raises:
             Refusal: It may have been done before, or is older than what was done.
         """
-        birth = store.birth()
+        birth = store.birth(self._now())
         # The clock of who wrote what was done before may have been ahead of this one.
         if birth.lost and opened.payload.issued_time <= birth.time + CLOCK_TOLERANCE:
             raise _signed(

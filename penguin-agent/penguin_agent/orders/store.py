@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.boot_id import boot_id
+from penguin_agent.clock import boottime
 from penguin_agent.failpoints import no_failpoint
 from penguin_agent.orders.acts import Outcome
 from penguin_agent.orders.outbox import Outbox
@@ -19,6 +21,7 @@ from penguin_agent.orders.records import Record, record_from, summary_of
 from penguin_agent.orders.refusals import Refusals
 from penguin_agent.orders.store_file import StoreFile, get_meta, set_meta
 from penguin_agent.orders.voice import Kept, worded
+from penguindome.envelope import CLOCK_TOLERANCE
 from penguindome.envelope_json import to_json
 from penguindome.orders.receipts import FINAL
 from penguindome.strict_json import canonical_json
@@ -69,10 +72,20 @@ class OrderStore:
         """Open the file; see StoreFile.open."""
         self.file.open(now)
 
-    def birth(self) -> Birth:
-        """Return since when orders are remembered."""
+    def birth(self, now: datetime) -> Birth:
+        """Return since when orders are remembered.
+
+        The clock may have been behind then, as after an empty battery, and right by now: then the
+        seconds since, which nobody can set, say when it was.
+        """
         with self.file.transaction() as connection:
             moment = from_unix_ms(int(get_meta(connection, "birth_ms")))
+            boot, _, seconds = get_meta(connection, "birth_boot").partition(" ")
+            if boot == boot_id():
+                found = now - timedelta(seconds=boottime() - float(seconds))
+                if found > moment + CLOCK_TOLERANCE:
+                    set_meta(connection, "birth_ms", str(to_unix_ms(found)))
+                moment = max(moment, found)
             return Birth(moment, bool(get_meta(connection, "lost")))
 
     def find(self, order_id: str) -> Record | None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from logbook import Logger
 
+from penguin_agent.boot_id import boot_id
+from penguin_agent.clock import boottime
 from penguindome.durable import check_private, make_private_dir, raise_for, write_file
 from penguindome.errors import Damaged, LimitExceeded, PenguinDomeError, PreconditionFailed
 from penguindome.times import to_unix_ms
@@ -197,6 +199,7 @@ class StoreFile:
 
     def _bear(self, connection: sqlite3.Connection, now: datetime, *, lost: bool) -> None:
         set_meta(connection, "birth_ms", str(to_unix_ms(now)))
+        set_meta(connection, "birth_boot", f"{boot_id()} {boottime()}")
         set_meta(connection, "lost", "1" if lost else "")
         write_file(self._canary, b"")
         set_meta(connection, "place", self._place())
