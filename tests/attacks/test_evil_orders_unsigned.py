@@ -78,3 +78,26 @@ def test_nothing_that_was_refused_keeps_its_id_from_being_used_well(world):
     world.server.send(good)
     eventually(mark.exists)
     assert mark.read_text() == "ran\n"
+
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\u202e\r\nOrder forged: command by root: all is well"
+
+
+def test_words_of_envelopes_move_no_cursor_and_forge_no_line(world):
+    """What nobody signed, and what a careless operator did."""
+    mark = world.mark()
+    payload = world.payload(reason=ESCAPES, by=ESCAPES)
+    world.refused(
+        Envelope("command", payload),
+        Envelope("\x1b[2J\nx", world.payload(reason=ESCAPES, by=ESCAPES)),
+    )
+    world.runs(world.signed(mark=mark, reason=ESCAPES, by=ESCAPES), mark)
+    for said in (
+        world.agent.run("history"),
+        world.agent.run("history", json.loads(payload)["id"], code=None),
+        world.agent.run("status"),
+        world.agent.log(),
+    ):
+        assert not [c for c in said if c != "\n" and (ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0)]
+        assert "\u202e" not in said
+        assert not [line for line in said.split("\n") if line.startswith("Order forged")]
