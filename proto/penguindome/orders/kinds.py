@@ -58,6 +58,8 @@ _ALL = (
     # It says what a wipe would do, and does nothing.
     Kind("wipe-plan", "wipe", 30 * _DAY, threshold=1, targets="device", urgent=True, allow="wipe"),
     Kind("wipe", "wipe", 30 * _DAY, targets="device", urgent=True, allow="wipe"),
+    # It is for what an operator wants to do now.
+    Kind("shell", "shell", timedelta(minutes=15), targets="device", urgent=True, allow="shell"),
     _cancel("command"),
     _cancel("patch"),
     _cancel("wipe"),

@@ -24,6 +24,7 @@ from penguindome.orders.bodies import (
 )
 from penguindome.orders.kinds import Kind, kind_of, signatures_needed
 from penguindome.orders.release_body import ReleaseBody, release_body
+from penguindome.orders.shell_body import ShellBody, shell_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from penguindome.strict_json import Json
     from penguindome.trust_document import TrustDocument
 
-Body = CommandBody | PatchBody | ReleaseBody | WipeBody | CancelBody
+Body = CommandBody | PatchBody | ReleaseBody | WipeBody | ShellBody | CancelBody
 
 _BODIES: dict[str, Callable[[Json], Body]] = {
     "release": release_body,
@@ -41,6 +42,7 @@ _BODIES: dict[str, Callable[[Json], Body]] = {
     "command": command_body,
     "wipe-plan": wipe_body,
     "wipe": wipe_body,
+    "shell": shell_body,
 }
 
 
@@ -132,7 +134,7 @@ def _check_targets(kind: Kind, payload: Payload, body: Body) -> None:
 
 
 def _check_names(
-    kind: Kind, payload: Payload, body: CommandBody | PatchBody | WipeBody | CancelBody
+    kind: Kind, payload: Payload, body: CommandBody | PatchBody | WipeBody | ShellBody | CancelBody
 ) -> None:
     if set(body.hostnames) != set(payload.devices):
         _refuse("wrong-targets", "its hostnames are not those of its devices")

@@ -1,0 +1,175 @@
+"""The body of an order for a remote shell, a remote program or a file copy on one device."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguindome.ids import is_device_id
+from penguindome.names import clean_hostname
+from penguindome.orders.fields import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penguindome.strict_json import Json
+
+PURPOSES = ("shell", "copy-to", "copy-from")
+RECORDING = ("required", "kept", "off")
+IDLE_LIMIT_SECONDS = 8 * 3600
+LONGEST_LIMIT_SECONDS = 24 * 3600
+KEY_LIMIT_BYTES = 8 * 1024
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ShellBody:
+    """What a session is.
+
+    Attributes:
+        hostnames: Exactly one device.
+        operator_key: The operator's ephemeral X25519 key, 32 bytes.
+        purpose: One of PURPOSES.
+        user: The account.
+        argv: A program and its arguments; empty for the account's login shell.
+        terminal: Whether it gets a terminal.
+        term: The terminal's type.
+        lang: The operator's locale; may be empty.
+        columns: The terminal's width.
+        rows: Its height.
+        idle_seconds: Without a byte from the operator it ends after this.
+        longest_seconds: It ends after this whatever happens.
+        recording: `required` ends the session if it cannot be recorded.
+        auditor_keys: OpenPGP public keys, binary, that the recording is sealed to; none leaves it
+            readable for the server.
+        moderated: Whether a second operator has to watch.
+        path: The file on the device, of a copy.
+        size: Of the file that is copied to the device, bytes.
+        mode: Of the file that is copied to the device.
+        sha256: Of the file that is copied to the device, hexadecimal.
+        offset: Where a copy from the device goes on, bytes.
+    """
+
+    hostnames: Mapping[str, str]
+    operator_key: bytes
+    purpose: str = "shell"
+    user: str = "root"
+    argv: tuple[str, ...] = ()
+    terminal: bool = True
+    term: str = "xterm"
+    lang: str = ""
+    columns: int = 80
+    rows: int = 24
+    idle_seconds: int = 15 * 60
+    longest_seconds: int = 4 * 3600
+    recording: str = "required"
+    auditor_keys: tuple[bytes, ...] = ()
+    moderated: bool = False
+    path: str = ""
+    size: int = 0
+    mode: int = 0o600
+    sha256: str = ""
+    offset: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the body as a payload has it."""
+        value: dict[str, Json] = {
+            name: getattr(self, name)
+            for name in (
+                "purpose", "user", "terminal", "term", "lang", "columns", "rows", "idle_seconds",
+                "longest_seconds", "recording", "moderated", "path", "size", "sha256", "offset",
+            )
+        }  # fmt: skip
+        return {
+            **value,
+            "hostnames": dict(self.hostnames),
+            "operator_key": base64.b64encode(self.operator_key).decode(),
+            "argv": list(self.argv),
+            "auditor_keys": [base64.b64encode(one).decode() for one in self.auditor_keys],
+            "mode": f"{self.mode:04o}",
+        }
+
+
+def shell_body(value: Json) -> ShellBody:
+    """Read a session's body.
+
+    Raises:
+        InvalidInput: `bad-payload`.
+    """
+    fields = Fields(value, "the shell order")
+    body = ShellBody(
+        hostnames=_hostname(fields),
+        operator_key=_key(fields, fields.text("operator_key", 64), 32),
+        purpose=fields.choice("purpose", PURPOSES),
+        user=fields.text("user", 64),
+        argv=fields.texts("argv", 256, 64 * 1024),
+        terminal=fields.take("terminal", bool),
+        term=fields.text("term", 64),
+        lang=fields.text("lang", 64),
+        columns=fields.number("columns", 1, 1000),
+        rows=fields.number("rows", 1, 1000),
+        idle_seconds=fields.number("idle_seconds", 10, IDLE_LIMIT_SECONDS),
+        longest_seconds=fields.number("longest_seconds", 10, LONGEST_LIMIT_SECONDS),
+        recording=fields.choice("recording", RECORDING),
+        auditor_keys=_auditors(fields),
+        moderated=fields.take("moderated", bool),
+        path=fields.text("path", 4096),
+        size=fields.number("size", 0, 2**50),
+        mode=_mode(fields),
+        sha256=fields.text("sha256", 64),
+        offset=fields.number("offset", 0, 2**50),
+    )
+    fields.end()
+    _check(fields, body)
+    return body
+
+
+def _check(fields: Fields, body: ShellBody) -> None:
+    if not _USER.match(body.user):
+        fields.refuse("its user is none")
+    if not _WORD.match(body.term) or (body.lang and not _WORD.match(body.lang)):
+        fields.refuse("its terminal or locale is none")
+    if body.argv and not body.argv[0]:
+        fields.refuse("its program has no name")
+    if (body.purpose == "shell") == bool(body.path) or "\n" in body.path:
+        fields.refuse("a copy needs a path, and nothing else has one")
+    if (body.purpose == "copy-to") != bool(_DIGEST.fullmatch(body.sha256)):
+        fields.refuse("a copy to the device needs a hash, and nothing else has one")
+
+
+def _hostname(fields: Fields) -> dict[str, str]:
+    found = fields.take("hostnames", dict)
+    good = len(found) == 1 and all(
+        is_device_id(key) and isinstance(name, str) and clean_hostname(name) == name
+        for key, name in found.items()
+    )
+    if not good:
+        fields.refuse("it has to be for exactly one device")
+    return dict(found)
+
+
+def _key(fields: Fields, text: Json, size: int | None) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        fields.refuse("a key is not base64")
+    if len(data) > KEY_LIMIT_BYTES or (size is not None and len(data) != size):
+        fields.refuse("a key has the wrong size")
+    return data
+
+
+def _auditors(fields: Fields) -> tuple[bytes, ...]:
+    found = fields.texts("auditor_keys", 16, 2 * KEY_LIMIT_BYTES)
+    return tuple(_key(fields, one, None) for one in found)
+
+
+def _mode(fields: Fields) -> int:
+    text = fields.text("mode", 4)
+    if not re.fullmatch(r"0[0-7]{3}", text):
+        fields.refuse("its mode is none")
+    return int(text, 8)

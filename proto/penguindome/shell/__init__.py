@@ -1,0 +1,1 @@
+"""Remote shells: what both ends must agree on; the server between them sees sealed bytes only."""

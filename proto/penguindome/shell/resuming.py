@@ -1,0 +1,92 @@
+"""Carry sealed frames over links that are lost and come back, without losing or repeating one.
+
+The sender keeps what the other end has not said to have, and stops at a window: so this is
+bounded, and so is what waits on the way. After a loss each end says how many frames it has,
+and the other one sends again from there. Pure: no clock, no wire.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from penguindome.errors import Forbidden
+from penguindome.shell.sealing import frame_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What may be under way in one direction: the price of a long path, and of Ctrl-C behind a flood.
+WINDOW_BYTES = 256 * 1024
+# How much is taken in before the other end is told.
+ACKNOWLEDGE_BYTES = WINDOW_BYTES // 8
+
+
+class Outgoing:
+    """Frames on their way out, in order."""
+
+    def __init__(self, window_bytes: int = WINDOW_BYTES) -> None:
+        self._window = window_bytes
+        self._kept: deque[bytes] = deque()
+        self._bytes = 0
+        self._first = 0
+
+    @property
+    def room(self) -> int:
+        """Return how many bytes may be sent now; at most 0 when the window is full."""
+        return self._window - self._bytes
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the other end has everything."""
+        return not self._kept
+
+    def put(self, sealed: bytes) -> None:
+        """Keep a frame that is sent now; small ones may go beyond the window."""
+        self._kept.append(sealed)
+        self._bytes += len(sealed)
+
+    def acknowledged(self, count: int) -> None:
+        """Forget what the other end has: the first `count` frames of the session.
+
+        Raises:
+            Forbidden: It claims frames that were never sent.
+        """
+        if count > self._first + len(self._kept):
+            raise Forbidden(
+                "the other end claims frames that it cannot have", code="shell-tampered"
+            )
+        for _ in range(count - self._first):
+            self._bytes -= len(self._kept.popleft())
+            self._first += 1
+
+    def again(self) -> Iterator[bytes]:
+        """Return what has to be sent again over a new link, in order."""
+        return iter(tuple(self._kept))
+
+
+class Incoming:
+    """Frames on their way in: tells which are new, and when to acknowledge."""
+
+    def __init__(self, acknowledge_bytes: int = ACKNOWLEDGE_BYTES) -> None:
+        self._every = acknowledge_bytes
+        self._unsaid = 0
+        self.count = 0
+
+    def is_new(self, sealed: bytes) -> bool:
+        """Tell whether a frame is a new one; one that came over a former link is not."""
+        if 0 <= frame_count(sealed) < self.count:
+            return False
+        self.count += 1
+        return True
+
+    def consumed(self, size: int) -> int | None:
+        """Take note of bytes that were used; returns how many frames to acknowledge, if it is time.
+
+        What came and was not used yet is acknowledged along with it: it is bounded by the window.
+        """
+        self._unsaid += size
+        if self._unsaid < self._every:
+            return None
+        self._unsaid = 0
+        return self.count
