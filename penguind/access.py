@@ -19,6 +19,7 @@ ROLES = ("viewer", "operator", "shell", "admin", "keeper", "auditor")
 _READERS = frozenset({"viewer", "operator", "shell", "admin", "auditor"})
 _ACTORS = frozenset({"operator", "admin"})
 _ADMINS = frozenset({"admin"})
+_SHELLS = frozenset({"shell", "admin"})
 _AUDITORS = frozenset({"auditor", "admin"})
 _ANY_OPERATOR = frozenset(ROLES)
 
@@ -144,6 +145,15 @@ _OURS = {
     "ServerService/ListHistory": _read(),
     "ServerService/GetOverview": _read(),
     "ServerService/ListAnchors": _read(_ANY_OPERATOR),
+    "ShellService/Attach": _read(_SHELLS),
+    "ShellService/Serve": _DEVICE,
+    "ShellService/SubmitTranscript": _DEVICE,
+    "ShellService/EndSession": _act(
+        "session.end", "order_id", "reason", roles=frozenset({"operator", "shell", "admin"})
+    ),
+    "ShellService/ListSessions": _read(),
+    "ShellService/GetSession": _read(frozenset({"shell", "auditor", "admin"})),
+    "ShellService/ReadTranscript": _read(frozenset({"shell", "auditor", "admin"})),
     "TokenService/CreateToken": _act(
         "token.create",
         "",

@@ -23,6 +23,7 @@ from penguind.wiring_identity import make_blocking, make_clones
 from penguind.wiring_orders import make_ordering, make_sending
 from penguind.wiring_releases import make_release_worker, make_releases
 from penguind.wiring_services import Parts, main_services
+from penguind.wiring_shells import make_shells
 from penguind.wiring_watch import make_watch
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _parts(base: Base, judging: Judging, blocking: Blocking) -> Parts:
         watch=make_watch(base, judging),
         ordering=make_ordering(base, judging, sending, releases.offers, releases.desk),
         releases=releases,
+        shells=make_shells(base, sending),
     )
 
 
@@ -117,6 +119,7 @@ def _part_workers(base: Base, judging: Judging, parts: Parts) -> dict[str, Worke
         "floods": parts.quota.run,
         "history": parts.history.run,
         "releases": make_release_worker(base, judging, parts.releases, delivery).run,
+        "shells": parts.shells.desk.run,
         "watch": parts.watch.run,
     }
 

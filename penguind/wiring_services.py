@@ -54,6 +54,8 @@ from penguindome.v1 import (
     release_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
+    shell_pb2,
+    shell_pb2_grpc,
     token_pb2,
     token_pb2_grpc,
     trail_pb2,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from penguind.wiring_base import Base, Judging
     from penguind.wiring_orders import Ordering
     from penguind.wiring_releases import Releases
+    from penguind.wiring_shells import Shells
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Parts:
     watch: Watch
     ordering: Ordering
     releases: Releases
+    shells: Shells
 
 
 def main_services(base: Base, judging: Judging, parts: Parts) -> list[Served]:
@@ -117,6 +121,7 @@ def main_services(base: Base, judging: Judging, parts: Parts) -> list[Served]:
         ),
         _served(release_pb2, release_pb2_grpc, "Release", releases.service),
         _served(server_pb2, server_pb2_grpc, "Server", _server(base, judging, parts.history)),
+        _served(shell_pb2, shell_pb2_grpc, "Shell", parts.shells.service),
         _served(token_pb2, token_pb2_grpc, "Token", _token(base)),
         _served(trail_pb2, trail_pb2_grpc, "Trail", trail),
         _served(trust_pb2, trust_pb2_grpc, "Trust", make_trust_service(base)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from penguind.domain.order import OUTPUT_LIMIT_BYTES, Order, Target
 from penguindome.orders.bodies import CancelBody, CommandBody, PatchBody, WipeBody
 from penguindome.orders.release_body import ReleaseBody
+from penguindome.orders.shell_body import ShellBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,6 +105,8 @@ def _name(opened: Opened) -> str:
             return body.label
         case WipeBody():
             return body.level
+        case ShellBody():
+            return f"{body.purpose} as {body.user}"
         case PatchBody():
             return ", ".join(one.path for one in body.files)
         case CancelBody():

@@ -27,6 +27,7 @@ from penguind.store.rollouts import RolloutStore
 from penguind.store.states import StateStore
 from penguind.store.tokens import TokenStore
 from penguind.store.trail import TrailStore
+from penguind.store.transcripts import TranscriptStore
 from penguind.store.trust import TrustStore
 from penguind.store.trust_proposals import TrustProposalStore
 from penguindome.errors import PreconditionFailed
@@ -59,6 +60,7 @@ class Stores:
     states: StateStore
     tokens: TokenStore
     trail: TrailStore
+    transcripts: TranscriptStore
     trust: TrustStore
     trust_proposals: TrustProposalStore
 
@@ -125,6 +127,7 @@ def _stores(database: Database) -> Stores:
         states=StateStore(database),
         tokens=TokenStore(database),
         trail=TrailStore(database),
+        transcripts=TranscriptStore(database),
         trust=TrustStore(database),
         trust_proposals=TrustProposalStore(database),
     )

@@ -1,0 +1,1 @@
+"""Remote shells: two legs joined, limits kept, recordings stored. What passes is sealed."""

@@ -1,0 +1,51 @@
+"""Building what joins operators with devices, and keeps what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguind.orders.looking import OrderLooking
+from penguind.services.shell import ShellService
+from penguind.shells.desk import ShellDesk
+from penguind.shells.looking import SessionLooking
+from penguind.shells.recordings import Recordings
+
+if TYPE_CHECKING:
+    from penguind.wiring_base import Base
+    from penguind.wiring_orders import Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Shells:
+    """Remote sessions; the desk's `run` has to run."""
+
+    desk: ShellDesk
+    service: ShellService
+
+
+def make_shells(base: Base, sending: Sending) -> Shells:
+    """Build everything of remote sessions."""
+    stores = base.stores
+    desk = ShellDesk(stores.orders, stores.order_targets, sending.hub)
+    orders = OrderLooking(
+        orders=stores.orders,
+        targets=stores.order_targets,
+        output=stores.order_output,
+        devices=stores.devices,
+    )
+    recordings = Recordings(
+        transcripts=stores.transcripts,
+        targets=stores.order_targets,
+        identities=base.identities,
+        hub=sending.hub,
+        fleet=base.settings.server.fleet_id,
+        clock=base.clock,
+    )
+    service = ShellService(
+        desk=desk,
+        recordings=recordings,
+        looking=SessionLooking(orders, stores.transcripts, desk),
+        devices=stores.devices,
+    )
+    return Shells(desk, service)
