@@ -29,6 +29,7 @@ from penguin_agent.link import Link
 from penguin_agent.orders.registry import agent_orders, denied_kinds
 from penguin_agent.ratchet import Ratchet
 from penguin_agent.release.making import make_parts, make_releases
+from penguin_agent.shell.making import make_shells
 from penguin_agent.spool import Spool
 from penguin_agent.spool_folder import SpoolFolder
 from penguin_agent.status import (
@@ -67,13 +68,7 @@ class Agent:
         self._ratchet = Ratchet(state_dir / "state" / "ratchet")
         self.spool = self._make_spool()
         self.link = self._make_link(group)
-        self.submitter = Submitter(
-            self.spool,
-            self.link,
-            interval=settings.schedule.submit_interval,
-            backoff=Backoff(random.uniform),
-            now=base.clock.now,
-        )
+        self.submitter = self._make_submitter()
         self.schedule = Schedule(
             interval=settings.schedule.collect_interval,
             plugin_intervals=settings.schedule.plugin_intervals,
@@ -91,6 +86,7 @@ class Agent:
             collecting=self.collecting,
             spool=self.spool,
         )
+        self.shells = make_shells(self)
         self.orders = agent_orders(self, group, failpoint)
         self.tuning = Tuning(settings, self.schedule, self.submitter, self.releases)
         if (document := base.trust.newest()) is not None:
@@ -115,6 +111,15 @@ class Agent:
             handle=self.handle,
             backoff=Backoff(random.uniform),
             group=group,
+        )
+
+    def _make_submitter(self) -> Submitter:
+        return Submitter(
+            self.spool,
+            self.link,
+            interval=self.base.settings.schedule.submit_interval,
+            backoff=Backoff(random.uniform),
+            now=self.base.clock.now,
         )
 
     def _make_collecting(self) -> Collecting:

@@ -97,10 +97,15 @@ def parser() -> argparse.ArgumentParser:
     issues = verbs.add_parser("issues", help="show the server's verdicts about this device")
     release = verbs.add_parser("release", help="go back to the release before")
     release.add_argument("act", choices=("rollback",), help="the agent must be stopped")
+    sessions = verbs.add_parser("sessions", help="show remote sessions on this device, or end them")
+    sessions.add_argument("--end", metavar="SESSION|all", help="end one, or all; needs root")
+    consent = verbs.add_parser("consent", help="agree to a remote session that waits, or refuse")
+    consent.add_argument("answer", choices=("yes", "no"))
+    consent.add_argument("id", nargs="?", metavar="SESSION", help="which, if several wait")
     history = verbs.add_parser("history", help="list what operators had this device do")
     history.add_argument("order", nargs="?", metavar="ORDER", help="all about one: its id")
     verbs.add_parser("unenroll", help="forget this device's identity and what waits")
-    for verb in (enroll, status, collect, issues, history):
+    for verb in (enroll, status, collect, issues, history, sessions):
         verb.add_argument("-o", "--output", choices=("text", "json"), default="text")
     return top
 
@@ -118,29 +123,25 @@ def _run(options: argparse.Namespace) -> int:
 
 def _command(verb: str) -> Command:
     """Import what a verb needs, and nothing that the others need."""
-    if verb == "run":
-        from penguin_agent.cli_run import run  # noqa: PLC0415 -- see above
+    import importlib  # noqa: PLC0415 -- only once the words are right
 
-        return run
-    if verb in ("enroll", "unenroll"):
-        from penguin_agent import cli_enroll  # noqa: PLC0415 -- see above
+    module, _, name = _PLACES[verb].partition(":")
+    command: Command = getattr(importlib.import_module(f"penguin_agent.{module}"), name)
+    return command
 
-        return cli_enroll.enroll if verb == "enroll" else cli_enroll.unenroll
-    if verb == "collect":
-        from penguin_agent.cli_collect import collect  # noqa: PLC0415 -- see above
 
-        return collect
-    if verb == "release":
-        from penguin_agent.cli_release import rollback  # noqa: PLC0415 -- see above
-
-        return rollback
-    if verb == "history":
-        from penguin_agent.cli_history import history  # noqa: PLC0415 -- see above
-
-        return history
-    from penguin_agent import cli_status  # noqa: PLC0415 -- see above
-
-    return cli_status.status if verb == "status" else cli_status.issues
+_PLACES = {
+    "run": "cli_run:run",
+    "enroll": "cli_enroll:enroll",
+    "unenroll": "cli_enroll:unenroll",
+    "collect": "cli_collect:collect",
+    "release": "cli_release:rollback",
+    "history": "cli_history:history",
+    "sessions": "cli_sessions:sessions",
+    "consent": "cli_sessions:consent",
+    "status": "cli_status:status",
+    "issues": "cli_status:issues",
+}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penguin_agent.config_shell import ShellSettings, shell_settings
 from penguindome.logs import LogSettings
 from penguindome.outputs import valid_plugin_name
 from penguindome.settings import read_settings
@@ -107,6 +108,7 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     run: RunSettings = field(default_factory=RunSettings)
     allow: Allow = field(default_factory=Allow)
+    shell: ShellSettings = field(default_factory=ShellSettings)
     logging: LogSettings = field(default_factory=LogSettings)
     failpoints: bool = False
 
@@ -129,6 +131,7 @@ def load(path: Path | None) -> Settings:
         schedule=_schedule(root.section("schedule")),
         run=_run(root.section("run")),
         allow=_allow(root.section("allow")),
+        shell=shell_settings(root.section("shell")),
         logging=_logging(root.section("logging")),
         failpoints=root.section("debug").boolean("failpoints", False),
     )

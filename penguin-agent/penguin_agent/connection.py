@@ -87,6 +87,11 @@ class Connection:
         self._call: Any = None
         self.pushes: asyncio.Queue[Push] = asyncio.Queue(QUEUE_LENGTH)
 
+    @property
+    def channel(self) -> Any:
+        """Return the channel, for services of their own."""
+        return self._channel
+
     async def read(self, hello: Hello) -> None:
         """Check in and put everything that comes into `pushes`, HungUp at the end.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from penguin_agent.config import Settings
     from penguin_agent.identity import Identity
+    from penguin_agent.shell.making import Shells
 
 log = Logger(__name__)
 
@@ -91,6 +92,7 @@ class Daemon:
             self._start(group, "collecting", agent.collecting.run)
             self._start(group, "release keeper", agent.release.keeper.run)
             self._start(group, "news of orders", agent.orders.updates.run)
+            self._start(group, "recordings", agent.shells.uploads.run)
             self._start(group, "engine of orders", agent.orders.engine.run)
         await self._stop.wait()
 
@@ -136,6 +138,9 @@ class Daemon:
         return {
             "status": Verb(self._status),
             "issues": Verb(lambda _request: self._base.verdicts.read()),
+            "sessions": Verb(lambda _request: self._shells().sessions.words()),
+            "consent": Verb(lambda request: self._shells().answer(request)),
+            "sessions-end": Verb(lambda request: self._shells().end(request), admin=True),
             "history": Verb(self._history),
             "collect-now": Verb(self._collect_now, admin=True),
             "reload": Verb(self._reload, admin=True),
@@ -148,18 +153,25 @@ class Daemon:
         words = self._base.enrollment_words()
         return {"version": self._base.version, "running": True, "connected": False, **words}
 
+    def _shells(self) -> Shells:
+        return self._enrolled_agent().shells
+
     def _history(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         if self._agent is None:
             return []
         return history(self._agent.orders.store.file, str(request.get("order", "")))
 
-    def _collect_now(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _enrolled_agent(self) -> Agent:
         if self._agent is None:
             raise PreconditionFailed("this device is not enrolled")
+        return self._agent
+
+    def _collect_now(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        agent = self._enrolled_agent()
         names = tuple(str(name) for name in request.get("plugins") or ())[:NAMES_LIMIT]
-        self._agent.link.wake(asked=True)
+        agent.link.wake(asked=True)
         request_id = new_ulid(utc_now())
-        return {"accepted": self._agent.collecting.ask(CollectWanted(names, request_id))}
+        return {"accepted": agent.collecting.ask(CollectWanted(names, request_id))}
 
     def _reload(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         self._wake()

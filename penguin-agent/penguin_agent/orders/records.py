@@ -10,6 +10,7 @@ from penguindome.envelope_json import from_json
 from penguindome.orders.bodies import CommandBody, PatchBody, WipeBody
 from penguindome.orders.receipts import FINAL
 from penguindome.orders.release_body import ReleaseBody
+from penguindome.orders.shell_body import ShellBody
 from penguindome.times import from_unix_ms
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def summary_of(body: Body) -> str:
         text = body.label
     elif isinstance(body, WipeBody):
         text = body.level
+    elif isinstance(body, ShellBody):
+        text = f"{body.purpose} as {body.user}"
     else:
         text = ", ".join(body.order_ids)
     return text if len(text) <= _SUMMARY_LIMIT else text[: _SUMMARY_LIMIT - 1] + "…"

@@ -51,7 +51,7 @@ def agent_orders(agent: Agent, group: asyncio.TaskGroup, failpoint: Failpoint) -
         )
     )
     wipe = WipeAct(state_dir)
-    orders.acts.update({"wipe": wipe, "wipe-plan": wipe})
+    orders.acts.update({"wipe": wipe, "wipe-plan": wipe, "shell": agent.shells.act})
     return orders
 
 

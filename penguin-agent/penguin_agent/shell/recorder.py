@@ -1,0 +1,183 @@
+"""Record a session: asciicast lines into pieces on the disk, each with a signed checkpoint.
+
+Only what is shown is recorded, never what is typed: what a program echoes is shown, a password is
+not. Bytes that are no UTF-8 stand in a marker beside the text, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import codecs
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penguindome.errors import LimitExceeded
+from penguindome.shell.transcript import Chain, Checkpoint, seal_checkpoint
+from penguindome.times import to_unix_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from typing import Any
+
+    from penguin_agent.shell.pieces import PieceFolder
+
+PIECE_BYTES = 256 * 1024
+PIECE_LINES = 1_500
+PIECE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose recording it is; see Checkpoint."""
+
+    fleet: str
+    device_id: str
+    order_id: str
+    order_hash: str
+    key_pem: bytes
+
+
+class Recorder:
+    """Writes one recording.
+
+    Args:
+        subject: whose.
+        folder: where pieces wait for the server.
+        clock: the device's.
+        steady: seconds since the session's beginning.
+        limit_bytes: how long a recording may be; a longer one ends the session.
+        seal: seals a piece to auditors; None leaves it readable.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        folder: PieceFolder,
+        *,
+        clock: Callable[[], datetime],
+        steady: Callable[[], float],
+        limit_bytes: int,
+        seal: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self._subject = subject
+        self._folder = folder
+        self._clock = clock
+        self._steady = steady
+        self._limit = limit_bytes
+        self._seal = seal
+        self._chain = Chain(subject.order_hash)
+        self._lines: list[bytes] = []
+        self._hashes: list[bytes] = []
+        self._size = 0
+        self._number = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.recorded_bytes = 0
+
+    @property
+    def chain(self) -> bytes:
+        """Return the hash over all lines so far."""
+        return self._chain.value
+
+    @property
+    def pieces(self) -> int:
+        """Return how many pieces there are."""
+        return self._number
+
+    def header(self, *, columns: int, rows: int, title: str, env: Mapping[str, str]) -> None:
+        """Write the first line."""
+        self._line(
+            {
+                "version": 2,
+                "width": columns,
+                "height": rows,
+                "timestamp": to_unix_ms(self._clock()) // 1000,
+                "title": title,
+                "env": dict(env),
+            }
+        )
+
+    async def output(self, data: bytes) -> None:
+        """Record what is shown.
+
+        Raises:
+            LimitExceeded: the recording is as long as it may be.
+            OSError: it cannot be written.
+        """
+        try:
+            text = self._decoder.decode(data)
+        except UnicodeDecodeError:
+            text = self._undecodable(data)
+        if text:
+            self._line([self._time(), "o", text])
+        if self._size >= PIECE_BYTES or len(self._lines) >= PIECE_LINES:
+            await self._write()
+        await self._folder.wait_room()
+
+    def resized(self, columns: int, rows: int) -> None:
+        """Record a new size."""
+        self._line([self._time(), "r", f"{columns}x{rows}"])
+
+    def mark(self, text: str) -> None:
+        """Record an event that is no output."""
+        self._line([self._time(), "m", text])
+
+    async def run(self) -> None:
+        """Write what there is each second."""
+        while True:
+            await asyncio.sleep(PIECE_SECONDS)
+            if self._lines:
+                await self._write()
+
+    async def end(self, text: str) -> None:
+        """Write the last piece; it says that it is the last."""
+        if rest := self._decoder.getstate()[0]:
+            self._line([self._time(), "o", self._undecodable(b"", rest)])
+        self.mark(text)
+        await self._write(final=True)
+
+    def _undecodable(self, data: bytes, rest: bytes | None = None) -> str:
+        """Record the exact bytes in a marker; returns what a terminal would make of them."""
+        rest = self._decoder.getstate()[0] if rest is None else rest
+        self._decoder.reset()
+        exact = rest + data
+        self.mark("bytes:" + base64.b64encode(exact).decode())
+        return exact.decode("utf-8", "replace")
+
+    def _time(self) -> float:
+        return round(self._steady(), 6)
+
+    def _line(self, value: Any) -> None:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+        self._hashes.append(self._chain.add(line))
+        self._lines.append(line)
+        self._size += len(line) + 1
+        self.recorded_bytes += len(line) + 1
+
+    async def _write(self, *, final: bool = False) -> None:
+        if self.recorded_bytes > self._limit and not final:
+            raise LimitExceeded("the recording is as long as it may be", code="recording-full")
+        data = b"\n".join(self._lines) + b"\n" if self._lines else b""
+        checkpoint = Checkpoint(
+            fleet=self._subject.fleet,
+            device_id=self._subject.device_id,
+            order_id=self._subject.order_id,
+            number=self._number,
+            lines=self._chain.lines,
+            chain=self._chain.value,
+            line_hashes=b"".join(self._hashes),
+            time_unix_ms=to_unix_ms(self._clock()),
+            final=final,
+        )
+        self._lines, self._hashes, self._size = [], [], 0
+        number, self._number = self._number, self._number + 1
+        payload, signature = seal_checkpoint(checkpoint, self._subject.key_pem)
+        if self._seal is not None:
+            data = await asyncio.to_thread(self._seal, data)
+        self._folder.put(
+            number, data, payload, signature, sealed=self._seal is not None, durable=final
+        )
