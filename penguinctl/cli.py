@@ -30,6 +30,11 @@ class Penguinctl(LazyGroup):
         "command": Noun(
             "penguinctl.nouns.command:command", "Commands that ran: see, read output, cancel."
         ),
+        "shell": Noun("penguinctl.nouns.shell:shell", "A terminal, or a program, on a device."),
+        "cp": Noun("penguinctl.nouns.cp:cp", "Copy one file to or from a device."),
+        "session": Noun(
+            "penguinctl.nouns.session:session", "Remote sessions: watch, end, play, verify."
+        ),
         "wipe": Noun("penguinctl.nouns.wipe:wipe", "Wipe a device; by default a dry run."),
         "order": Noun("penguinctl.nouns.order:order", "Signed orders: see, approve, withdraw."),
         "release": Noun("penguinctl.nouns.release:release", "Releases: what runs on every device."),

@@ -34,6 +34,7 @@ WORDS = {
     "patch": "a patch: files in the tree of single devices",
     "command": "runs a program",
     "wipe-plan": "a wipe's dry run: says what a wipe would do, and does nothing",
+    "shell": "a remote session",
     "wipe": "A WIPE: destroys what is on the device, for good",
     "cancel-command": "calls off commands",
     "cancel-patch": "calls off patches",

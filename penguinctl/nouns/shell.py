@@ -1,0 +1,167 @@
+"""penguinctl shell: a terminal, or one program, on a device."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penguinctl import ui
+from penguinctl.app import App, pass_app
+from penguinctl.options import passphrase_option
+from penguindome.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penguindome.shell.frames import Exit
+
+FAILED = 255
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  penguinctl shell web-1
+  penguinctl shell web-1 --user alice --reason 'printer, ticket 4711'
+  penguinctl shell web-1 -- systemctl restart cups
+  penguinctl shell web-1 -- 'dmesg | tail' > dmesg.txt
+  penguinctl shell web-1 --wait
+""",
+    context_settings={"ignore_unknown_options": False},
+)
+@click.argument("device", metavar="DEVICE")
+@click.argument("command", nargs=-1, metavar="[-- COMMAND]...")
+@click.option("--user", default="root", show_default=True, help="The account on the device.")
+@click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
+@click.option(
+    "--terminal/--no-terminal",
+    "-t/-T",
+    "terminal",
+    default=None,
+    help="Whether there is a terminal. [default: without COMMAND, and at one]",
+)
+@click.option("--wait", is_flag=True, help="Wait for a device that is not connected.")
+@click.option(
+    "--escape",
+    default="~",
+    show_default=True,
+    metavar="CHAR",
+    help="The escape character, or 'none'.",
+)
+@click.option(
+    "--raw-terminal",
+    is_flag=True,
+    help="Show everything, also what acts on your own machine: titles, clipboard, answers.",
+)
+@click.option("--idle", type=int, default=900, show_default=True, help="Seconds without typing.")
+@click.option("--longest", type=int, default=14400, show_default=True, help="Seconds in all.")
+@click.option(
+    "--recording",
+    type=click.Choice(["required", "kept", "off"]),
+    default="required",
+    show_default=True,
+    help="'required': no recording, no session.",
+)
+@click.option(
+    "--auditor-key",
+    "auditor_keys",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=str),
+    help="Seal the recording to this OpenPGP public key (binary); may be repeated.",
+)
+@click.option(
+    "--moderated",
+    is_flag=True,
+    help="Another operator who approved it has to watch; the session ends when they leave.",
+)
+@passphrase_option
+@pass_app
+def shell(
+    app: App,
+    /,
+    *,
+    device: str,
+    command: tuple[str, ...],
+    terminal: bool | None,
+    wait: bool,
+    escape: str,
+    raw_terminal: bool,
+    passphrase_file: Path | None,
+    reason: str,
+    **wishes: Any,
+) -> None:
+    """Open a terminal on a device, or run one program there.
+
+    Nobody in between can read what passes. The session is recorded, the people at the device are
+    told, and everything that was started ends with it. One word after -- goes to the account's
+    shell, several are run as they are. At the beginning of a line, ~. ends the session and ~? lists
+    more. The exit status is the program's, or 255.
+    """
+    from penguinctl.shell.opening import open_session  # noqa: PLC0415 -- --help stays quick
+    from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
+    from penguinctl.shell.terminal import size  # noqa: PLC0415 -- as above
+
+    character = _escape(escape)
+    if terminal is None:
+        terminal = not command and sys.stdin.isatty()
+    opened = open_session(
+        app,
+        device,
+        reason=reason,
+        passphrase_file=passphrase_file,
+        wait=wait,
+        argv=command,
+        terminal=terminal,
+        **_terminal(*size()),
+        **_limits(**wishes),
+    )
+    how = run_shell(
+        app,
+        opened,
+        has_terminal=terminal and sys.stdin.isatty(),
+        escape=character,
+        filters=terminal and not raw_terminal,
+    )
+    end_quickly(_told(how, device))
+
+
+def _terminal(columns: int, rows: int) -> dict[str, Any]:
+    """Return what the device is told of our terminal."""
+    lang = os.environ.get("LC_ALL") or os.environ.get("LANG", "")
+    term = os.environ.get("TERM", "dumb")
+    return {"term": term, "lang": lang, "columns": columns, "rows": rows}
+
+
+def _limits(
+    *, idle: int, longest: int, auditor_keys: tuple[str, ...], **others: Any
+) -> dict[str, Any]:
+    """Return the other options as an order has them."""
+    keys = _keys(auditor_keys)
+    return {"idle_seconds": idle, "longest_seconds": longest, "auditor_keys": keys, **others}
+
+
+def _told(how: Exit, device: str) -> int:
+    if how.code == "escaped":
+        ui.note(f"The session on {device} is ended.")
+        return FAILED
+    if how.reason:
+        ui.note(f"The session on {device} was ended: {how.reason}.")
+        return FAILED
+    return how.status
+
+
+def _escape(text: str) -> bytes | None:
+    if text == "none":
+        return None
+    if len(text.encode()) != 1:
+        raise InvalidInput("an escape is one character, or 'none'", subject=text)
+    return text.encode()
+
+
+def _keys(paths: tuple[str, ...]) -> tuple[bytes, ...]:
+    from pathlib import Path  # noqa: PLC0415 -- only here
+
+    return tuple(Path(one).read_bytes() for one in paths)

@@ -1,0 +1,262 @@
+"""A session at the operator's end: what is typed goes there, what is shown comes here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+from typing import TYPE_CHECKING
+
+from penguinctl.escapes import Escapes, Typed, Wish
+from penguinctl.shell import terminal
+from penguinctl.terminal_filter import TerminalFilter
+from penguindome.errors import Forbidden, PenguinDomeError
+from penguindome.shell.answer import Answer, open_answer
+from penguindome.shell.endpoint import Endpoint
+from penguindome.shell.frames import DATA_LIMIT_BYTES, Exit, Frame, read_exit, size_bytes
+from penguindome.shell.resuming import ACKNOWLEDGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penguindome.shell.answer import SealedAnswer
+    from penguindome.shell.sealing import Ephemeral
+
+INPUT_WINDOW_BYTES = 64 * 1024
+# What a terminal's or a pipe's buffer takes without waiting once it says that there is room.
+_LITTLE_BYTES = 4096
+_PATIENCE_SECONDS = 1.0
+HELP = """Supported escape sequences, at the beginning of a line:
+  ~.   end the session
+  ~^Z  suspend penguinctl
+  ~?   this list
+  ~~   send one ~"""
+
+
+class Client:
+    """One session.
+
+    Args:
+        ephemeral: our key of the session, whose public half stands in the order.
+        order: the order's payload, as it was signed.
+        expected: which device answers which order.
+        device_key: the device's public key, DER.
+        note: tells the operator something.
+    """
+
+    def __init__(
+        self,
+        ephemeral: Ephemeral,
+        order: bytes,
+        expected: Answer,
+        device_key: bytes,
+        note: Callable[[str], None],
+    ) -> None:
+        self._ephemeral = ephemeral
+        self._order = order
+        self._expected = expected
+        self._device_key = device_key
+        self._note = note
+        self._answer: SealedAnswer | None = None
+        self._said = self._state = ""
+        self.endpoint: Endpoint | None = None
+        self.begun = asyncio.Event()
+        self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+
+    def answered(self, answer: SealedAnswer) -> Endpoint:
+        """Verify a device's answer; the same one comes again after a loss.
+
+        Raises:
+            Forbidden: it is not our device's, or a second one.
+        """
+        if self.endpoint is not None:
+            if answer != self._answer:
+                raise Forbidden("the device answered twice", code="shell-tampered")
+            return self.endpoint
+        opened = open_answer(answer, self._device_key, self._expected)
+        keys = self._ephemeral.agree(opened.session_key, self._order, answer.payload)
+        self._answer = answer
+        self.endpoint = Endpoint(keys, "to-device", INPUT_WINDOW_BYTES)
+        for one in opened.notes:
+            self._note(one)
+        self.begun.set()
+        return self.endpoint
+
+    def received(self, sealed: bytes) -> None:
+        """Take a frame; one that was tampered with ends the session."""
+        if self.endpoint is None:
+            self.end("a frame came before the answer", "shell-tampered")
+            return
+        try:
+            taken = self.endpoint.take(sealed)
+        except PenguinDomeError as error:
+            self.end(error.reason, error.code)
+            return
+        if taken is not None:
+            self.frames.put_nowait(taken)
+
+    def news(self, state: str, reason: str) -> None:
+        """Tell what the session waits for, once."""
+        if state == "ended":
+            # The device's own last frame says it better, if it comes.
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.2 if self.endpoint is None else 3.0, self.end, reason, "ended")
+        elif state != self._state and not self.ended.done():
+            self._state = state
+            asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._tell, state)
+
+    def _tell(self, state: str) -> None:
+        """Say what is waited for, if it still is; what takes a moment is not worth a word."""
+        if state != self._state or self.ended.done():
+            return
+        if said := _WAITS.get(state, ""):
+            self._note(said)
+        elif self._said:
+            self._note("Connected.")
+        self._said = said
+
+    def end(self, reason: str, code: str) -> None:
+        """End our side."""
+        if not self.ended.done():
+            self.ended.set_result(Exit(255, reason, code))
+
+    def send(self, kind: int, data: bytes) -> None:
+        """Send a frame, as soon as there is a session."""
+        if self.endpoint is not None:
+            self.endpoint.send(kind, data)
+
+    async def type(self, data: bytes) -> None:
+        """Send input as soon as there is a session and room."""
+        await self.begun.wait()
+        if self.endpoint is not None:
+            await self.endpoint.wait_room()
+            self.endpoint.send(Frame.INPUT, data)
+
+    def finish(self, data: bytes) -> None:
+        """Take the device's last frame."""
+        how = read_exit(data)
+        if self.endpoint is not None:
+            self.endpoint.consumed(ACKNOWLEDGE_BYTES)
+        if not self.ended.done():
+            self.ended.set_result(how)
+
+
+_WAITS = {
+    "waiting-device": "Waiting for the device…",
+    "waiting-moderator": "Waiting for an operator who approved it to watch…",
+    "waiting-link": "The connection is lost; waiting for it…",
+}
+
+
+class Keyboard:
+    """Reads standard input into a session.
+
+    Args:
+        client: the session.
+        escapes: what ~ means.
+        local: the terminal, None where input is none.
+    """
+
+    def __init__(
+        self, client: Client, escapes: Escapes, local: terminal.Terminal | None, descriptor: int = 0
+    ) -> None:
+        self._client = client
+        self._escapes = escapes
+        self._local = local
+        self._descriptor = descriptor
+
+    async def run(self) -> None:
+        """Read until the end of input."""
+        while True:
+            data = await self._read()
+            if not data:
+                await self._client.begun.wait()
+                self._client.send(Frame.INPUT_END, b"")
+                return
+            typed = [Typed(data)] if self._local is None else self._escapes.typed(data)
+            for one in typed:
+                if one.wish is not None:
+                    self._obey(one.wish)
+                elif one.data:
+                    await self._send(one.data)
+
+    async def _send(self, data: bytes) -> None:
+        await self._client.type(data)
+
+    def _obey(self, wish: Wish) -> None:
+        if wish is Wish.END:
+            self._client.end("", "escaped")
+        elif wish is Wish.HELP:
+            terminal.say(HELP.replace("\n", "\r\n"))
+        elif self._local is not None:
+            self._local.suspend()
+            self._client.send(Frame.SIZE, size_bytes(*terminal.size()))
+
+    async def _read(self) -> bytes:
+        """Read what is there; a file is always ready, a terminal and a pipe tell when."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            loop.add_reader(self._descriptor, ready.set)
+        except (OSError, PermissionError):
+            return await asyncio.to_thread(os.read, self._descriptor, DATA_LIMIT_BYTES // 2)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._descriptor)
+        try:
+            return os.read(self._descriptor, DATA_LIMIT_BYTES // 2)
+        except OSError:
+            return b""
+
+
+class Screen:
+    """Writes what comes to standard output and standard error; slowly if they are slow.
+
+    Args:
+        client: the session.
+        filters: whether sequences that act on the operator's machine are dropped.
+    """
+
+    def __init__(self, client: Client, *, filters: bool) -> None:
+        self._client = client
+        self._filters = {1: TerminalFilter().filter, 2: TerminalFilter().filter} if filters else {}
+
+    async def run(self) -> None:
+        """Write until the last frame."""
+        while True:
+            kind, data = await self._client.frames.get()
+            if kind == Frame.EXIT:
+                self._client.finish(data)
+                return
+            if kind in (Frame.OUTPUT, Frame.ERRORS):
+                await self._write(1 if kind == Frame.OUTPUT else 2, data)
+            if self._client.endpoint is not None:
+                self._client.endpoint.consumed(len(data))
+
+    async def _write(self, descriptor: int, data: bytes) -> None:
+        keep = self._filters.get(descriptor)
+        rest = memoryview(keep(data) if keep is not None else data)
+        while rest:
+            # A terminal that takes nothing must not stop the keyboard: a little is written at once
+            # where there is room, more by a thread.
+            if len(rest) <= _LITTLE_BYTES and select.select([], [descriptor], [], 0)[1]:
+                rest = rest[os.write(descriptor, rest) :]
+            else:
+                rest = rest[await asyncio.to_thread(_write, descriptor, rest) :]
+
+
+def _write(descriptor: int, data: memoryview) -> int:
+    """Write some; wait where the terminal was made non-blocking by somebody else."""
+    select.select([], [descriptor], [])
+    return os.write(descriptor, data)
+
+
+def follow_size(client: Client) -> None:
+    """Tell the device each new size of the terminal."""
+
+    def changed() -> None:
+        client.send(Frame.SIZE, size_bytes(*terminal.size()))
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, changed)

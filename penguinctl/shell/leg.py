@@ -1,0 +1,127 @@
+"""The operator's leg of a session: a stream to the server, and another one when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penguindome.error_wire import from_rpc_error
+from penguindome.errors import PenguinDomeError, Unavailable
+from penguindome.shell.endpoint import Endpoint, Mark
+from penguindome.v1 import shell_pb2 as pb
+from penguindome.v1 import shell_pb2_grpc
+
+if TYPE_CHECKING:
+    from penguindome.shell.answer import SealedAnswer
+
+RETRY_SECONDS = 0.5
+
+
+class Owner(Protocol):
+    """Whoever has the session."""
+
+    def answered(self, answer: SealedAnswer) -> Endpoint:
+        """Return this end of the session that the device answered for; raises if it may not be."""
+
+    def received(self, sealed: bytes) -> None:
+        """Take a frame."""
+
+    def news(self, state: str, reason: str) -> None:
+        """Hear what the session waits for."""
+
+
+class Leg:
+    """One session's way to the server.
+
+    Args:
+        order_id: the shell order's.
+        owner: has the session.
+        channel: returns a channel to the server; a new one when the former was lost.
+    """
+
+    def __init__(self, order_id: str, owner: Owner, channel: Any) -> None:
+        self._order_id = order_id
+        self._owner = owner
+        self._channel = channel
+        self._endpoint: Endpoint | None = None
+
+    async def run(self) -> None:
+        """Hold a stream, and another one after each loss, until cancelled or refused.
+
+        Raises:
+            PenguinDomeError: The server refuses the session.
+        """
+        while True:
+            try:
+                await self._once()
+            except Unavailable:
+                self._owner.news("waiting-link", "the server cannot be reached")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _once(self) -> None:
+        import grpc  # noqa: PLC0415 -- --help stays quick
+
+        stub: Any = shell_pb2_grpc.ShellServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
+        call = stub.Attach()
+        why: PenguinDomeError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                try:
+                    await self._read(call, group)
+                except grpc.RpcError as error:
+                    why = from_rpc_error(error)
+                except PenguinDomeError as error:
+                    why = error
+        finally:
+            if self._endpoint is not None:
+                self._endpoint.lost()
+            call.cancel()
+        if why is not None:
+            raise why
+
+    async def _read(self, call: Any, group: asyncio.TaskGroup) -> None:
+        held = 0 if self._endpoint is None else self._endpoint.received
+        start = pb.AttachStart(order_id=self._order_id, acknowledged=held)
+        await call.write(pb.AttachRequest(start=start))
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for message in call:
+                self._take(message)
+                if writing is None and self._endpoint is not None:
+                    writing = group.create_task(_write(call, self._endpoint), name="writer")
+        finally:
+            if writing is not None:
+                writing.cancel()
+
+    def _take(self, message: pb.AttachResponse) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "frame":
+            self._owner.received(message.frame)
+        elif kind == "acknowledged" and self._endpoint is not None:
+            self._endpoint.acknowledged(message.acknowledged)
+        elif kind == "state":
+            self._owner.news(message.state.state, message.state.reason)
+        elif kind == "answer":
+            from penguindome.shell.answer import SealedAnswer  # noqa: PLC0415 -- as above
+
+            answer = message.answer
+            self._endpoint = self._owner.answered(SealedAnswer(answer.payload, answer.signature))
+            self._endpoint.joined(answer.acknowledged)
+
+
+async def _write(call: Any, endpoint: Endpoint) -> None:
+    """Write until the stream ends, which whoever reads it hears as well."""
+    import grpc  # noqa: PLC0415 -- --help stays quick
+
+    with contextlib.suppress(grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        while True:
+            await call.write(_request(await endpoint.next_write()))
+
+
+def _request(what: bytes | int | Mark) -> pb.AttachRequest:
+    if isinstance(what, bytes):
+        return pb.AttachRequest(frame=what)
+    if isinstance(what, Mark):
+        return pb.AttachRequest(synced=pb.Synced())
+    return pb.AttachRequest(acknowledged=what)

@@ -1,0 +1,143 @@
+"""Open a session: sign the order, hand it in, wait for signatures, know the device's key."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from penguinctl import ordering, ui, wire
+from penguinctl.envelopes import from_message
+from penguinctl.shell.vouching import vouched_by
+from penguindome.errors import InvalidInput, PreconditionFailed
+from penguindome.orders.shell_body import ShellBody
+from penguindome.shell.answer import Answer, payload_hash
+from penguindome.shell.sealing import Ephemeral
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penguinctl.app import App
+    from penguindome.v1 import order_pb2, shell_pb2
+
+TTL = timedelta(minutes=15)
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that may be attached to.
+
+    Attributes:
+        order_id: The shell order's.
+        order: Its payload.
+        ephemeral: Our key of the session.
+        expected: Which device has to answer.
+        device_key: Its public key.
+    """
+
+    order_id: str
+    order: bytes
+    ephemeral: Ephemeral
+    expected: Answer
+    device_key: bytes
+
+
+def open_session(
+    app: App,
+    selector: str,
+    /,
+    *,
+    reason: str,
+    passphrase_file: Path | None,
+    wait: bool,
+    **wishes: Any,
+) -> Opened:
+    """Sign and submit the order for a session on one device.
+
+    Args:
+        app: The running command.
+        selector: The device.
+        reason: Why, for the device's user and the ledger.
+        passphrase_file: For automation.
+        wait: Whether to wait for a device that is not connected.
+        wishes: Fields of ShellBody.
+
+    Raises:
+        PreconditionFailed: The device is not connected, or forbids sessions; or nobody signed.
+    """
+    picked = _picked(app, selector, wait=wait)
+    (device,) = picked.devices
+    ephemeral = Ephemeral()
+    body = ShellBody(hostnames=picked.hostnames, operator_key=ephemeral.public, **wishes)
+    draft = ordering.Draft("shell", body.to_json(), picked.device_ids, TTL, reason)
+    # What opens a terminal is not asked about twice: gpg may ask for the key's passphrase.
+    signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
+    order = ordering.submit(app, signed.envelope)
+    if order.missing_signatures:
+        ordering.tell_missing(order, signed)
+        _wait_for_signatures(app, order.order_id)
+    response = session_of(app, order.order_id)
+    _tell_vouching(vouched_by(response, signed.trust))
+    payload = signed.envelope.payload
+    expected = Answer(
+        fleet=signed.trust.fleet,
+        device_id=device.device_id,
+        order_id=order.order_id,
+        order_hash=payload_hash(payload),
+        session_key=b"",
+    )
+    return Opened(order.order_id, payload, ephemeral, expected, response.device_key)
+
+
+def _picked(app: App, selector: str, *, wait: bool) -> ordering.Picked:
+    """Return the one device that is meant."""
+    picked = ordering.pick(app, [selector], "shell")
+    if len(picked.devices) != 1:
+        raise InvalidInput(
+            f"a session is on one device, and {len(picked.devices)} match",
+            subject=selector,
+            remedy="Give the device's id",
+        )
+    if not picked.devices[0].connected and not wait:
+        raise PreconditionFailed(
+            "the device is not connected",
+            subject=picked.devices[0].hostname,
+            code="not-connected",
+            remedy="Give --wait to wait for it",
+        )
+    return picked
+
+
+def session_of(app: App, order_id: str) -> shell_pb2.GetSessionResponse:
+    """Return what the server knows of a session."""
+    request = wire.shell_pb2.GetSessionRequest(order_id=order_id)
+    response: shell_pb2.GetSessionResponse = app.call("shell.GetSession", request)
+    return response
+
+
+def order_of(response: shell_pb2.GetSessionResponse) -> bytes:
+    """Return the payload of a session's order, as the server hands it out."""
+    return from_message(response.order).payload
+
+
+def _wait_for_signatures(app: App, order_id: str) -> None:
+    request = wire.order_pb2.GetOrderRequest(order_id=order_id)
+    while True:
+        time.sleep(LOOK_SECONDS)
+        answer: order_pb2.GetOrderResponse = app.call("order.GetOrder", request)
+        if answer.order.ended:
+            reason = next((one.reason for one in answer.targets), "")
+            raise PreconditionFailed(
+                f"nobody approved the session: {reason or 'it ended'}",
+                subject=order_id,
+                code="not-approved",
+            )
+        if not answer.order.missing_signatures:
+            return
+
+
+def _tell_vouching(names: tuple[str, ...]) -> None:
+    if not names:
+        ui.note("Only the server says that this is the device: no operator approved its key.")

@@ -1,0 +1,119 @@
+"""Recordings at the operator's end: fetched, opened, verified, read as events."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from penguinctl import wire
+from penguinctl.exits import NotVerified
+from penguindome.errors import InvalidInput, PreconditionFailed
+from penguindome.shell.answer import payload_hash
+from penguindome.shell.transcript import Piece, Verified, split_lines, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from penguinctl.app import App
+    from penguindome.v1 import shell_pb2
+
+FETCH_SECONDS = 24 * 3600.0
+EXACT = "bytes:"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: seconds since the beginning, its kind (o, r, m), its text, its exact bytes."""
+
+    seconds: float
+    kind: str
+    text: str
+    data: bytes
+
+
+def pieces(app: App, order_id: str, *, follow: bool = False) -> Iterator[Piece]:
+    """Yield a recording's pieces as the server has them; with `follow` until the session ends."""
+    request = wire.shell_pb2.ReadTranscriptRequest(order_id=order_id, follow=follow)
+    with app.session.stream("shell.ReadTranscript", request) as stream:
+        for message in stream:
+            one = message.piece
+            yield Piece(one.data, one.checkpoint, one.signature, one.sealed)
+
+
+def opened(piece: Piece) -> Piece:
+    """Return a piece with readable lines; the operator's own gpg opens a sealed one.
+
+    Raises:
+        PreconditionFailed: It cannot be opened here.
+    """
+    if not piece.is_sealed:
+        return piece
+    import gnupg  # noqa: PLC0415 -- only for sealed recordings
+
+    made = gnupg.GPG().decrypt(piece.data)
+    if not made.ok:
+        raise PreconditionFailed(
+            f"the recording is sealed, and cannot be opened here: {made.status}",
+            code="sealed",
+            remedy="An auditor to whose key it is sealed can read it",
+        )
+    return replace(piece, data=bytes(made.data), is_sealed=False)
+
+
+def verified(
+    response: shell_pb2.GetSessionResponse, order: bytes, found: Sequence[Piece]
+) -> Verified:
+    """Check a recording against the device's key and the order that opened the session."""
+    session = response.session
+    return verify(
+        found,
+        spki=response.device_key,
+        order_id=session.order_id,
+        order_hash=payload_hash(order),
+        device_id=session.device_id,
+    )
+
+
+def lines(found: Sequence[Piece]) -> list[bytes]:
+    """Return all lines of a recording."""
+    return [line for piece in found for line in split_lines(piece.data) if piece.data]
+
+
+def header(found: Sequence[bytes]) -> dict[str, Any]:
+    """Return the first line.
+
+    Raises:
+        NotVerified: It is none.
+    """
+    try:
+        value = json.loads(found[0])
+    except (IndexError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise NotVerified("the recording has no beginning", code="damaged-recording")
+    return value
+
+
+def events(found: Sequence[bytes]) -> Iterator[Event]:
+    """Yield the events after the first line; the exact bytes of output, also where it is no UTF-8.
+
+    Raises:
+        InvalidInput: A line is none.
+    """
+    exact: bytes | None = None
+    for number, line in enumerate(found[1:], start=2):
+        try:
+            seconds, kind, text = json.loads(line)
+            event = Event(
+                float(seconds), str(kind), str(text), str(text).encode("utf-8", "replace")
+            )
+        except (ValueError, TypeError):
+            raise InvalidInput(f"line {number} of the recording is no event") from None
+        if event.kind == "m" and event.text.startswith(EXACT):
+            exact = base64.b64decode(event.text.removeprefix(EXACT))
+            continue
+        if event.kind == "o" and exact is not None:
+            event, exact = replace(event, data=exact), None
+        yield event

@@ -1,0 +1,115 @@
+"""Run a session at this terminal to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from penguinctl import ui
+from penguinctl.escapes import Escapes
+from penguinctl.shell import terminal
+from penguinctl.shell.client import Client, Keyboard, Screen, follow_size
+from penguinctl.shell.leg import Leg
+from penguindome.channels import aio_channel
+from penguindome.errors import PenguinDomeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from penguinctl.app import App
+    from penguinctl.shell.opening import Opened
+    from penguindome.shell.frames import Exit
+
+    Loop = Callable[[], Coroutine[object, object, None]]
+
+FAREWELL_SECONDS = 0.5
+
+
+def run_shell(
+    app: App, opened: Opened, *, has_terminal: bool, escape: bytes | None, filters: bool
+) -> Exit:
+    """Run a session; returns how it ended.
+
+    Args:
+        app: The running command.
+        opened: The session.
+        has_terminal: Whether our own terminal is to be raw.
+        escape: The escape character; None for none.
+        filters: Whether what acts on this machine is dropped from what is shown.
+    """
+    local = terminal.Terminal() if has_terminal else None
+    with local.raw() if local is not None else contextlib.nullcontext():
+        return asyncio.run(_run(app, opened, local, escape, filters=filters))
+
+
+async def _run(
+    app: App,
+    opened: Opened,
+    local: terminal.Terminal | None,
+    escape: bytes | None,
+    *,
+    filters: bool,
+) -> Exit:
+    client = make_client(opened, in_raw=local is not None)
+    if local is not None:
+        follow_size(client)
+    keyboard = Keyboard(client, Escapes(escape), local)
+    screen = Screen(client, filters=filters)
+    return await attached(app, opened, client, [keyboard.run, screen.run])
+
+
+def make_client(opened: Opened, *, in_raw: bool) -> Client:
+    """Return our end of a session; must be called in the event loop."""
+    return Client(
+        opened.ephemeral,
+        opened.order,
+        opened.expected,
+        opened.device_key,
+        terminal.say if in_raw else ui.note,
+    )
+
+
+async def attached(app: App, opened: Opened, client: Client, loops: list[Loop]) -> Exit:
+    """Hold the link and run loops until the session ended."""
+    channel = _channel(app)
+    leg = Leg(opened.order_id, client, channel)
+
+    async def guarded(loop: Loop) -> None:
+        try:
+            await loop()
+        except PenguinDomeError as error:
+            client.end(error.reason, error.code)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(guarded(one)) for one in (leg.run, *loops)]
+            how = await client.ended
+            # The device ends when it knows that we have everything.
+            await asyncio.sleep(FAREWELL_SECONDS if how.code == "escaped" else 0.02)
+            for one in tasks:
+                one.cancel()
+    finally:
+        await channel.close()
+    return how
+
+
+def _channel(app: App) -> Any:
+    address = app.address
+    folder = app.folder
+    return aio_channel(
+        address.host,
+        address.port,
+        anchors_pem=folder.read("anchor.pem"),
+        key_pem=folder.read("key.pem"),
+        cert_pem=folder.read("certificate.pem"),
+    )
+
+
+def end_quickly(status: int) -> None:
+    """End the program although a thread may still wait for standard input."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
