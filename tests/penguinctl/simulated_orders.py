@@ -88,8 +88,9 @@ class Orders(order_pb2_grpc.OrderServiceServicer):
         while context.is_active():
             if self.book.breaks > begun:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "connection lost")
-            yield from self._news(kept, told, printed, request.output)
+            # Read before its targets: what ends it is told with the next news.
             summary = self.book.summary(kept)
+            yield from self._news(kept, told, printed, request.output)
             if summary.ended and not self._owed(kept):
                 yield order_pb2.WatchOrderResponse(order=summary)
                 return
