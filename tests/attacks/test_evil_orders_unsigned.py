@@ -35,7 +35,7 @@ def test_an_order_of_any_kind_without_a_signature_is_refused(world, kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["policy", "shell", "secrets", "trust", "enroll", "reboot", "Wipe"]
+    "kind", ["policy", "bundle", "secrets", "trust", "enroll", "reboot", "Wipe"]
 )
 def test_an_order_of_a_kind_that_nobody_knows_is_refused_though_it_is_signed(world, kind):
     payload = world.payload(kind, body=world.body("command", world.mark()))

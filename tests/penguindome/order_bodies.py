@@ -19,6 +19,7 @@ from penguindome.orders.bodies import (
 )
 from penguindome.orders.manifest import FILE_LIMIT_BYTES, MODES, FileEntry
 from penguindome.orders.release_body import ReleaseBody, ReleaseSettings
+from penguindome.orders.shell_body import RECORDING, ShellBody
 
 DEVICES = [new_device_id() for _ in range(3)]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
@@ -101,6 +102,30 @@ wipes = st.builds(
 )
 ulids = st.builds(ulid_from, st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
 cancels = st.builds(CancelBody, hostnames, st.lists(ulids, min_size=1, max_size=4).map(tuple))
+copies = st.sampled_from([("shell", "", ""), ("copy-from", "/a b", ""), ("copy-to", "a", "0" * 64)])
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> ShellBody:
+    """Make a shell, a remote program or a copy."""
+    purpose, path, sha256 = draw(copies)
+    return ShellBody(
+        hostnames=dict([next(iter(draw(hostnames).items()))]),
+        operator_key=draw(st.binary(min_size=32, max_size=32)),
+        purpose=purpose,
+        argv=tuple(draw(st.lists(texts.filter(len), max_size=3))),
+        terminal=draw(st.booleans()),
+        columns=draw(st.integers(1, 1000)),
+        recording=draw(st.sampled_from(RECORDING)),
+        auditor_keys=tuple(draw(st.lists(st.binary(max_size=60), max_size=2))),
+        moderated=draw(st.booleans()),
+        path=path,
+        sha256=sha256,
+        mode=draw(st.integers(0, 0o777)),
+        size=draw(st.integers(0, 2**50)),
+    )
+
+
 # Everything that strict_json lets through, also large integers, which become objects.
 hostile = st.recursive(
     st.none()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penguindome.errors import InvalidInput
 from penguindome.orders.bodies import cancel_body, command_body, patch_body, wipe_body
 from penguindome.orders.release_body import release_body
+from penguindome.orders.shell_body import ShellBody, shell_body
 from penguindome.strict_json import canonical_json, parse_json
 from tests.penguindome.order_bodies import (
     DEVICES,
@@ -20,6 +21,7 @@ from tests.penguindome.order_bodies import (
     hostile,
     patches,
     releases,
+    sessions,
     wipes,
 )
 
@@ -36,6 +38,7 @@ KINDS = [
     (release_body, releases),
     (wipe_body, wipes),
     (cancel_body, cancels),
+    (shell_body, sessions()),
 ]
 READ = [read for read, _ in KINDS]
 COMMAND = {"hostnames": NAMES, "name": "n", "argv": ["true"], "timeout_seconds": 1}
@@ -44,7 +47,8 @@ PATCH = {"hostnames": NAMES, "files": [{"path": "plugins/a", "entry": ENTRY, "co
 RELEASE = {"label": "one", "files": [ENTRY], "settings": {}}
 WIPE = {"hostnames": NAMES, "level": "lock"}
 CANCEL = {"hostnames": NAMES, "order_ids": ["0" * 26]}
-GOOD = dict(zip(READ, (COMMAND, PATCH, RELEASE, WIPE, CANCEL), strict=True))
+SHELL = ShellBody(NAMES, bytes(32)).to_json()
+GOOD = dict(zip(READ, (COMMAND, PATCH, RELEASE, WIPE, CANCEL, SHELL), strict=True))
 
 
 def refused(read: Callable, value: object) -> str:
@@ -210,3 +214,32 @@ def test_a_wipe_of_something_else_is_refused(change):
 @pytest.mark.parametrize("ids", [[], ["x"], ["0" * 25], ["0" * 26] * 1001, ["o" * 26]])
 def test_a_cancellation_of_nothing_is_refused(ids):
     assert refused(cancel_body, {**CANCEL, "order_ids": ids}) == "bad-payload"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hostnames": {DEVICES[0]: "one", DEVICES[1]: "two"}},
+        {"operator_key": "QUFB"},
+        {"operator_key": "*"},
+        {"purpose": "tunnel"},
+        {"purpose": "copy-to", "path": "/a"},
+        {"purpose": "copy-from", "path": "/a", "sha256": "0" * 64},
+        {"purpose": "copy-from"},
+        {"path": "/etc/shadow"},
+        {"user": "-root"},
+        {"argv": [""]},
+        {"term": "xterm\nA=b"},
+        {"lang": "../../evil"},
+        {"columns": 0},
+        {"idle_seconds": 9},
+        {"longest_seconds": 10**6},
+        {"recording": "no"},
+        {"auditor_keys": ["A" * 20000]},
+        {"mode": "4755"},
+        {"mode": "777"},
+        {"moderated": 1},
+    ],
+)
+def test_a_session_that_nobody_should_hold_is_refused(change):
+    assert refused(shell_body, {**SHELL, **change}) == "bad-payload"

@@ -13,6 +13,7 @@ from penguindome.errors import Forbidden, InvalidInput
 from penguindome.ids import new_device_id, new_ulid
 from penguindome.orders.kinds import KINDS, MANY_DEVICES, kind_of
 from penguindome.orders.opening import Opened, hostname_of, open_order
+from penguindome.orders.shell_body import ShellBody
 from penguindome.trust import Role
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "command": COMMAND | {"output_limit_bytes": 0},
     "wipe-plan": WIPE,
     "wipe": WIPE | {"confirmation": f"{DEVICE} host"},
+    "shell": ShellBody(NAMES, bytes(32)).to_json(),
     "cancel-command": CANCEL,
     "cancel-patch": CANCEL,
     "cancel-wipe": CANCEL,
@@ -41,6 +43,7 @@ SOME = [kind for kind in BODIES if kind != "release"]
 
 def written(fleet: Fleet, kind: str, **changes: Any) -> bytes:
     fields: dict[str, Any] = {"body": BODIES[kind]}
+    fields |= {"expires_time": fleet.now + min(KINDS[kind].longest, timedelta(hours=1))}
     if kind == "release":
         fields |= {"devices": None, "seq": 1}
     return fleet.order(DEVICE, kind, **(fields | changes))
@@ -89,7 +92,7 @@ def test_an_order_that_nobody_of_its_role_signed_is_refused(fleet, kind):
     assert refused(fleet, envelope, replace(trust, roles=nobody)) == "not-signed"
 
 
-@pytest.mark.parametrize("kind", ["policy", "shell", "trust", "enroll", "secrets", "", "Wipe"])
+@pytest.mark.parametrize("kind", ["policy", "bundle", "trust", "enroll", "secrets", "", "Wipe"])
 def test_a_kind_that_is_no_order_is_refused_though_it_is_signed(fleet, kind):
     payload = fleet.order(DEVICE, kind, body=BODIES["command"])
     assert refused(fleet, fleet.sign(kind, payload, "alice")) == "not-supported"

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from penguindome.ids import new_ulid
 from penguindome.names import clean_hostname
+from penguindome.orders.kinds import KINDS
+from penguindome.orders.shell_body import ShellBody
 from penguindome.times import utc_now
 from penguindome.trust import Role
 from tests.attacks.kit.taken_server import TakenServer
@@ -161,6 +163,9 @@ class World:
         if kind in {"wipe", "wipe-plan"}:
             said = f"{self.device_id} {HOSTNAME}" if kind == "wipe" else ""
             return {"hostnames": names, "level": "erase-homes", "confirmation": said}
+        if kind == "shell":
+            script = ("/bin/sh", "-c", f"echo ran >> {mark}")
+            return ShellBody(names, bytes(32), user=USER, argv=script, terminal=False).to_json()
         if kind.startswith("cancel-"):
             return {"hostnames": names, "order_ids": [new_ulid(utc_now())]}
         return self.command_body(mark)
@@ -171,7 +176,7 @@ class World:
         fields: dict[str, Any] = {
             "issued_time": now,
             "not_before_time": now,
-            "expires_time": now + timedelta(hours=1),
+            "expires_time": now + min(timedelta(hours=1), longest(kind)),
             "id": new_ulid(now),
             "body": self.body(kind, mark or self.mark()),
         }
@@ -226,6 +231,11 @@ class World:
         """Return all orders that the device took or refused, as its user sees them."""
         said = json.loads(self.agent.run("history", "-o", "json"))
         return list(said["orders"]) if isinstance(said, dict) else list(said)
+
+
+def longest(kind: str) -> timedelta:
+    """Return how long an order of a kind may be valid, any time for one that nobody knows."""
+    return KINDS[kind].longest if kind in KINDS else timedelta.max
 
 
 def order_id(envelope: Envelope) -> str:
