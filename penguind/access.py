@@ -20,6 +20,7 @@ _READERS = frozenset({"viewer", "operator", "shell", "admin", "auditor"})
 _ACTORS = frozenset({"operator", "admin"})
 _ADMINS = frozenset({"admin"})
 _SHELLS = frozenset({"shell", "admin"})
+_ORDERERS = _ACTORS | _SHELLS
 _AUDITORS = frozenset({"auditor", "admin"})
 _ANY_OPERATOR = frozenset(ROLES)
 
@@ -122,10 +123,18 @@ _OURS = {
     "OperatorService/SetRoleRanges": _act(
         "operator.ranges", "role", "ranges", "lock_out_self", roles=_ADMINS
     ),
+    # Whose role fits the kind, the service looks at: shells have one of their own.
     "OrderService/SubmitOrder": _act(
-        "order.submit", "", "envelope.kind", "envelope.payload", made="order.order_id"
+        "order.submit",
+        "",
+        "envelope.kind",
+        "envelope.payload",
+        roles=_ORDERERS,
+        made="order.order_id",
     ),
-    "OrderService/ApproveOrder": _act("order.approve", "order_id", "payload_sha256"),
+    "OrderService/ApproveOrder": _act(
+        "order.approve", "order_id", "payload_sha256", roles=_ORDERERS
+    ),
     "OrderService/WithdrawOrder": _act("order.withdraw", "order_id", "reason"),
     "OrderService/ListOrders": _read(),
     "OrderService/GetOrder": _read(),
@@ -187,6 +196,21 @@ ACCESS: Mapping[str, Row] = {
     "/grpc.health.v1.Health/Watch": _AUTHENTICATED,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _AUTHENTICATED,
 }
+
+
+def permit_order(kind: str, roles: frozenset[str]) -> None:
+    """Check that an operator's roles let it hand in, or approve, an order of a kind.
+
+    Raises:
+        Forbidden: otherwise.
+    """
+    wanted = _SHELLS if kind == "shell" else _ACTORS
+    if not roles & wanted:
+        raise Forbidden(
+            f"an order of kind {kind} needs one of the roles {', '.join(sorted(wanted))}",
+            code="role-missing",
+            remedy="ask an administrator of the fleet for the role",
+        )
 
 
 def check_table(served: Mapping[str, Iterable[str]], table: Mapping[str, Row] = ACCESS) -> None:

@@ -37,6 +37,7 @@ def retention_settings(section: Section) -> RetentionSettings:
         "outbox": _days(section, "outbox_days", 30),
         "orders": _days(section, "orders_days", 400),
         "order_output": _days(section, "order_output_days", 180),
+        "recordings": _days(section, "recordings_days", 400),
         "invitations": _days(section, "invitations_days", 90),
     }
 

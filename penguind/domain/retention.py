@@ -37,6 +37,7 @@ KINDS = (
     Kind("orders", "order_targets", "order_ended_time"),
     Kind("orders", "orders", "ended_time"),
     Kind("order_output", "order_output", "stored_time"),
+    Kind("recordings", "transcripts", "stored_time"),
     Kind("invitations", "invitations", "expires_time"),
     Kind("invitations", "tokens", "expires_time"),
     Kind("invitations", "redemptions", "expires_time"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from penguind.access import permit_order
 from penguind.caller import caller
 from penguind.orders.watching import OrderNow, Started
 from penguind.services.convert_device import envelope_from, envelope_message
@@ -49,6 +50,7 @@ class OrderService(OrderServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.SubmitOrderResponse:
         """Take an order in."""
+        permit_order(request.envelope.kind, caller().roles)
         is_release = request.envelope.kind == "release"
         plan = plan_from(request.rollout) if is_release or request.HasField("rollout") else None
         envelope = envelope_from(request.envelope)
@@ -61,6 +63,7 @@ class OrderService(OrderServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.ApproveOrderResponse:
         """Add a signature."""
+        permit_order((await self._looking.one(request.order_id)).kind, caller().roles)
         order = await self._desk.approve(
             request.order_id, request.payload_sha256, request.signature, caller().name
         )
