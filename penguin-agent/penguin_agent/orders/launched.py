@@ -175,6 +175,7 @@ class _Protocol(asyncio.SubprocessProtocol):
         self.event = asyncio.Event()
         self._sink = sink
         self._open = set(_NAMES)
+        self._paused: set[int] = set()
         self._transport: Any = None
 
     @property
@@ -211,14 +212,16 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def _slow_down(self, fd: int) -> None:
         pipe = self._transport.get_pipe_transport(fd)
-        if pipe is not None and pipe.is_reading():
+        if pipe is not None and fd not in self._paused:
+            self._paused.add(fd)
             pipe.pause_reading()
-            asyncio.get_running_loop().call_later(_DISCARD_PAUSE_SECONDS, _go_on, pipe)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_DISCARD_PAUSE_SECONDS, self._go_on, fd, pipe)
 
-
-def _go_on(pipe: Any) -> None:
-    if not pipe.is_closing():
-        pipe.resume_reading()
+    def _go_on(self, fd: int, pipe: Any) -> None:
+        self._paused.discard(fd)
+        if not pipe.is_closing():
+            pipe.resume_reading()
 
 
 async def _watch(protocol: _Protocol, family: _Children | _Unit, longest_seconds: int) -> bool:
