@@ -25,16 +25,23 @@ def waiting(operator, *words):
     return done.stdout, done.stderr
 
 
-def live(fleet, alice, agent, both, passphrase):
-    """Run, read, call off; plan and order a wipe; approve and withdraw."""
+def on_a_device(fleet, alice, device, both, passphrase):
+    """Run, read, call off; say what a wipe would do."""
     signed = ("--yes", "--passphrase-file", passphrase)
-    _run(fleet, alice, agent.device_id(), both, signed)
-    _call_off(alice, agent.device_id(), both, signed)
+    show = ("device", "show", device)
+    wait_until(lambda: alice.json(*show)["device"]["connected"], 60, "the device stays away")
+    _run(fleet, alice, device, both, signed)
+    _call_off(alice, device, both, signed)
+    _plan(alice, device, both, signed)
+
+
+def between_operators(fleet, alice, both, passphrase):
+    """Withdraw a command; order a wipe, approve it and call it off."""
+    signed = ("--yes", "--passphrase-file", passphrase)
     spare = fleet.device(plugins=fleet.plugins(nothing="#!/bin/sh\necho {}\n"))
     spare.enroll(alice.token())
     away = spare.device_id()
     _look(alice, away, both, signed)
-    _wipe(alice, agent.device_id(), both, signed)
     carol = _carol(fleet, alice, passphrase)
     _agree(alice, carol, away, both, signed)
 
@@ -84,7 +91,7 @@ def _look(alice, away, both, signed):
     assert alice.json("order", "list", "--waiting")["orders"] == []
 
 
-def _wipe(alice, device, both, signed):
+def _plan(alice, device, both, signed):
     words = ("--level", "erase-homes", "--ttl", "1h", "--reason", "to see", "--wait", *signed)
     assert "nothing was done" in alice.run("wipe", device, *signed)
     planned = both(alice, "wipe", "device", device, *words)

@@ -152,6 +152,10 @@ def passphrase(tmp_path):
     return path
 
 
+def test_commands_run_and_wipes_are_planned(fleet, alice, agent, passphrase):
+    orders.on_a_device(fleet, alice, agent.device_id(), both, passphrase)
+
+
 def test_the_certificate_of_an_operator_renews_by_itself(alice):
     profile = alice.folder / "config" / "penguinctl" / "profile.toml"
     before = profile.read_text()
@@ -267,8 +271,8 @@ def test_releases_and_patches(fleet, alice, tmp_path, passphrase):
     releases.live(fleet, alice, tmp_path, both, passphrase)
 
 
-def test_commands_wipes_and_orders(fleet, alice, agent, passphrase):
-    orders.live(fleet, alice, agent, both, passphrase)
+def test_orders_are_approved_and_withdrawn(fleet, alice, passphrase):
+    orders.between_operators(fleet, alice, both, passphrase)
 
 
 def test_lists_are_arranged_and_answers_watched(alice, agent):

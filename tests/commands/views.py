@@ -10,12 +10,15 @@ import subprocess
 from tests.harness import recorder
 from tests.harness.process import BIN, environment
 
-# What commands need to have something to show; {device} and {issue} are filled in.
+# What commands need to have something to show; {device}, {issue} and {order} are filled in.
 ARGUMENTS = {
     "check show": ["firewall-disabled"],
+    "command show": ["{order}"],
     "device history": ["{device}"],
     "device show": ["{device}"],
     "issue show": ["{issue}"],
+    "order show": ["{order}"],
+    "wipe status": ["{device}"],
 }
 
 
@@ -28,8 +31,10 @@ def commands(tree, option):
 def see_all(tree, alice, device):
     """Choose columns, order and format of every list, and watch all that can be watched."""
     issue = alice.json("issue", "list", "--closed")["issues"][0]["issue_id"]
+    order = alice.json("command", "list")["orders"][0]["order_id"]
+    known = {"device": device, "issue": issue, "order": order}
     words = {
-        name: [*name.split(), *(w.format(device=device, issue=issue) for w in more)]
+        name: [*name.split(), *(w.format(**known) for w in more)]
         for name, more in ((name, ARGUMENTS.get(name, [])) for name in commands(tree, "--watch"))
     }
     for name in commands(tree, "--columns"):
