@@ -40,7 +40,6 @@ class _Service(AgentService):
     def FetchBlob(self, request, context) -> Iterator[agent_pb2.FetchBlobResponse]:  # noqa: N802
         self._device(context)
         data = self.simulator.blobs.get(request.sha256.hex(), b"")
-        self.simulator.fetched.append(request.sha256.hex())
         for start in range(request.offset, len(data), PIECE):
             yield agent_pb2.FetchBlobResponse(data=data[start : start + PIECE])
 
@@ -68,9 +67,7 @@ class TakenServer(Simulator):
     def __init__(self, fleet) -> None:
         super().__init__(fleet)
         self.receipts: dict[str, list[Receipt]] = defaultdict(list)
-        self.output: dict[str, bytes] = defaultdict(bytes)
         self.blobs: dict[str, bytes] = {}
-        self.fetched: list[str] = []
         self._hearing = threading.Lock()
 
     @property
@@ -79,7 +76,7 @@ class TakenServer(Simulator):
         return from_payload(self.chain[-1].payload)
 
     def hear(self, device, request) -> None:
-        """Note receipts, which have to be the device's own, and output."""
+        """Note receipts, which have to be the device's own."""
         with self._hearing:
             for one in request.receipts:
                 sealed = SealedReceipt(one.payload, one.signature)
@@ -88,8 +85,6 @@ class TakenServer(Simulator):
                 )
                 assert is_ulid(receipt.order_id)
                 self.receipts[receipt.order_id].append(receipt)
-            for one in request.outputs:
-                self.output[one.order_id] += one.data
 
     def send(self, *envelopes: Envelope) -> None:
         """Hand envelopes to the only device, in this order; they are lost if it is away."""

@@ -16,7 +16,6 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,11 +240,6 @@ def longest(kind: str) -> timedelta:
 def order_id(envelope: Envelope) -> str:
     """Return the id that a payload claims."""
     return str(json.loads(envelope.payload)["id"])
-
-
-def digest(data: bytes) -> str:
-    """Return a SHA-256, hexadecimal."""
-    return sha256(data).hexdigest()
 
 
 @contextmanager
