@@ -8,16 +8,15 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguindome import keys
 from penguindome.errors import Forbidden, InvalidInput
 from penguindome.framing import frame
 from penguindome.orders.fields import Fields
-from penguindome.shell.sealing import KEY_BYTES
 from penguindome.strict_json import JsonLimits, canonical_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+KEY_BYTES = 32
 _LIMITS = JsonLimits(size_bytes=16 * 1024, depth=4, nodes=128)
 
 
@@ -67,6 +66,8 @@ def seal_answer(answer: Answer, key_pem: bytes) -> SealedAnswer:
             "notes": list(answer.notes),
         }
     )
+    from penguindome import keys  # noqa: PLC0415 -- an idle daemon does without that library
+
     return SealedAnswer(payload, keys.sign(key_pem, frame("shell-answer", payload)))
 
 
@@ -81,6 +82,8 @@ def open_answer(sealed: SealedAnswer, spki: bytes, expected: Answer) -> Answer:
     Raises:
         Forbidden: `shell-answer`: it is not that device's answer to that order.
     """
+    from penguindome import keys  # noqa: PLC0415 -- as above
+
     if not keys.verify(spki, frame("shell-answer", sealed.payload), sealed.signature):
         raise _refused("it is not signed by the device")
     try:

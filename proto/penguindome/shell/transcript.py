@@ -14,7 +14,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguindome import keys
 from penguindome.errors import Forbidden, InvalidInput
 from penguindome.framing import frame
 from penguindome.orders.fields import Fields
@@ -98,6 +97,8 @@ def seal_checkpoint(checkpoint: Checkpoint, key_pem: bytes) -> tuple[bytes, byte
             "final": checkpoint.final,
         }
     )
+    from penguindome import keys  # noqa: PLC0415 -- an idle daemon does without that library
+
     return payload, keys.sign(key_pem, frame("transcript-checkpoint", payload))
 
 
@@ -108,6 +109,8 @@ def open_checkpoint(payload: bytes, signature: bytes, spki: bytes) -> Checkpoint
         Forbidden: `bad-checkpoint`: the signature is not the device's.
         InvalidInput: `bad-checkpoint`: it is malformed.
     """
+    from penguindome import keys  # noqa: PLC0415 -- as above
+
     if not keys.verify(spki, frame("transcript-checkpoint", payload), signature):
         raise Forbidden("its checkpoint is not signed by the device", code="bad-checkpoint")
     return read_checkpoint(payload)
