@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import secrets
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "web1"
+ME = getpass.getuser()
 SECONDS = 30
 
 
@@ -111,7 +113,7 @@ class Device:
 
     def command(self, *argv: str, by: tuple[str, ...] = ("alice",), **changes: Any):
         """Return a signed command for this device."""
-        body = {"argv": argv, "name": "try", **changes.pop("body", {})}
+        body = {"argv": argv, "name": "try", "user": ME, **changes.pop("body", {})}
         value = CommandBody({self.device_id: changes.pop("host", HOST)}, **body).to_json()
         return self.order("command", value, by=by, **changes)
 

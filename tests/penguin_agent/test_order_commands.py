@@ -1,5 +1,6 @@
 """Commands and scripts run as they were signed, tell what they print, and leave nothing behind."""
 
+import contextlib
 import os
 import pwd
 import stat
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from penguin_agent.orders.launch import account_of, check_may_become
+from penguindome.errors import Forbidden
 from tests.penguin_agent.order_device import Device, until
 
 
@@ -143,6 +146,30 @@ def test_a_command_runs_as_the_user_that_was_signed(device):
         assert printed.count("(") == 2 + len(groups)
 
     device.run(story)
+
+
+@contextlib.contextmanager
+def unprivileged(uid):
+    """Have this process be nobody in particular meanwhile, as root can."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("user", ["root", "daemon"])
+def test_an_agent_that_is_not_root_runs_nothing_as_another_user(user):
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with unprivileged(nobody), pytest.raises(Forbidden) as raised:
+        check_may_become(account_of(user))
+    assert raised.value.code == "not-root"
+    assert f"cannot run anything as {user}" in raised.value.reason
+    assert "--user nobody" in raised.value.remedy
+    with unprivileged(nobody):
+        check_may_become(account_of("nobody"))
+    check_may_become(account_of(user))
 
 
 @pytest.mark.root

@@ -10,6 +10,7 @@ from penguindome.ids import new_ulid
 from penguindome.orders.bodies import CommandBody
 from penguindome.times import utc_now
 from tests.penguin_agent.agent_process import eventually
+from tests.penguin_agent.order_device import ME
 from tests.penguin_agent.simulated_services import wire
 from tests.penguin_agent.test_order_commands import alive
 
@@ -41,7 +42,7 @@ def command(simulator, hostname, *argv, **body):
         issued_time=now,
         not_before_time=now,
         expires_time=now + timedelta(hours=1),
-        body=CommandBody({device: hostname}, "mark", argv, **body).to_json(),
+        body=CommandBody({device: hostname}, "mark", argv, **{"user": ME, **body}).to_json(),
     )
     return simulator.fleet.sign("command", payload, "alice")
 

@@ -12,6 +12,7 @@ from penguin_agent.orders.launch import (
     account_of,
     base_environment,
     has_systemd,
+    own_name,
     unit_words,
 )
 from penguin_agent.orders.launched import run_launched
@@ -123,7 +124,8 @@ def test_a_script_under_systemd_comes_as_standard_input_which_it_does_not_see():
 
 
 def test_what_cannot_be_started_is_told():
-    end = asyncio.run(run_launched(launch("/no/such"), lambda *_: True, systemd=False))
+    chosen = launch("/no/such", user=own_name())
+    end = asyncio.run(run_launched(chosen, lambda *_: True, systemd=False))
     assert (end.code, end.error) == (None, "No such file or directory")
 
 
@@ -131,7 +133,7 @@ def test_a_sink_that_fails_does_not_end_the_program():
     def sink(_stream, _data):
         raise OSError("full")
 
-    chosen = launch("/bin/sh", "-c", "yes | head -c 300000; exit 7")
+    chosen = launch("/bin/sh", "-c", "yes | head -c 300000; exit 7", user=own_name())
     end = asyncio.run(run_launched(chosen, sink, systemd=False))
     assert (end.code, end.truncated) == (7, True)
 
@@ -144,6 +146,7 @@ def test_what_is_thrown_away_is_read_slowly():
         pieces.append(len(data))
         return False
 
-    asyncio.run(run_launched(launch("/bin/sh", "-c", "timeout 1 yes"), sink, systemd=False))
+    chosen = launch("/bin/sh", "-c", "timeout 1 yes", user=own_name())
+    asyncio.run(run_launched(chosen, sink, systemd=False))
     # One each 20 ms; some more, as long as it is ended.
     assert 1 < len(pieces) < 200

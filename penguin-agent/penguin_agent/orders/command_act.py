@@ -18,7 +18,9 @@ from penguin_agent.orders.launch import (
     Launch,
     account_of,
     base_environment,
-    has_systemd,
+    check_may_become,
+    own_name,
+    starts_units,
     stop_unit,
 )
 from penguin_agent.orders.launched import End, end_marked, run_launched
@@ -52,7 +54,7 @@ class CommandRunner:
         state_dir: Path,
         programs: Programs,
         *,
-        systemd: Callable[[], bool] = has_systemd,
+        systemd: Callable[[], bool] = starts_units,
         failpoint: Failpoint = no_failpoint,
     ) -> None:
         self._state_dir = state_dir
@@ -61,8 +63,9 @@ class CommandRunner:
         self._failpoint = failpoint
 
     async def run(self, order: Order, part: str, script: bytes, progress: Progress) -> Outcome:
-        """Run a standing script to its end, as root; its output is the part's."""
-        body = CommandBody({}, part, script=script, timeout_seconds=SCRIPT_SECONDS)
+        """Run a standing script to its end, as the agent's own user; its output is the part's."""
+        user = await asyncio.to_thread(own_name)
+        body = CommandBody({}, part, script=script, user=user, timeout_seconds=SCRIPT_SECONDS)
         return await self.run_body(order, body, progress, part)
 
     async def run_body(
@@ -71,6 +74,7 @@ class CommandRunner:
         """Run what a command's body says to its end."""
         try:
             account = await asyncio.to_thread(account_of, body.user)
+            check_may_become(account)
         except PenguinDomeError as error:
             return Outcome("failed", error.text(), error.code)
         with ExitStack() as stack:

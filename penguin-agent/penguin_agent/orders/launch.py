@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penguin_agent.collect.limits import SYSTEM_PATH
-from penguindome.errors import NotFound
+from penguindome.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,36 @@ class Launch:
 def has_systemd(mark: Path = SYSTEMD) -> bool:
     """Tell whether systemd is what runs this machine. Source: sd_booted(3)."""
     return mark.is_dir()
+
+
+def starts_units() -> bool:
+    """Tell whether programs are handed to systemd, which takes them from root alone."""
+    return os.geteuid() == 0 and has_systemd()
+
+
+def own_name() -> str:
+    """Return the account that this agent runs as; may ask the network, so not in the loop."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def check_may_become(account: Account) -> None:
+    """Refuse an account that this agent cannot run programs as.
+
+    Raises:
+        Forbidden: `not-root`: the agent is not root, and this is not its own account.
+    """
+    if os.geteuid() in (0, account.uid):
+        return
+    name = own_name()
+    raise Forbidden(
+        f"the agent of this device is not root, and cannot run anything as {account.name}",
+        code="not-root",
+        remedy=f"Run the agent as root, or give --user {name}",
+    )
 
 
 def account_of(name: str) -> Account:

@@ -7,6 +7,7 @@ holds their other end.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from contextlib import suppress
@@ -111,7 +112,7 @@ async def _start(
             "pass_fds": () if launch.script is None else (launch.script,),
             "umask": 0o022,
         }
-        if account.uid:
+        if account.uid != os.geteuid():
             more |= {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
     return await loop.subprocess_exec(
         lambda: _Protocol(sink), *words, stdin=standard_input, start_new_session=True, **more
