@@ -14,13 +14,12 @@ from tests.harness.server import AS_NOBODY
 DEMO = [sys.executable, str(ROOT / "packaging/dev/demo")]
 
 
-@pytest.mark.root
-@pytest.mark.timeout(240)
-def test_demo_works_for_an_ordinary_user():
+def played(*before: str) -> str:
+    """Return what the demo says from its beginning to its end, and see that it leaves nothing."""
     with tempfile.TemporaryDirectory(prefix="pd") as folder:
         pathlib.Path(folder).chmod(0o777)
         done = subprocess.run(
-            [*AS_NOBODY, *DEMO],
+            [*before, *DEMO],
             capture_output=True,
             text=True,
             check=False,
@@ -29,10 +28,33 @@ def test_demo_works_for_an_ordinary_user():
             env=environment(DEMO_EXIT="1", HOME=folder, TMPDIR=folder),
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "penguinctl issue list" in done.stdout
-        assert "$ penguinctl overview\n" in done.stdout
-        assert "penguinctl overview --html" in done.stdout
         assert os.listdir(folder) == []  # noqa: PTH208 -- names are what is compared
+        return done.stdout
+
+
+def has_its_story(said: str, user: str) -> None:
+    """Check that the demo looks at the fleet, and runs a command by signature as a user."""
+    assert "penguinctl issue list" in said
+    assert "$ penguinctl overview\n" in said
+    assert "penguinctl overview --html" in said
+    _, _, ran = said.partition("$ penguinctl run ")
+    assert ran.splitlines()[1] == user
+    assert ": succeeded, exit code 0" in ran
+    _, _, history = said.partition("$ penguin-agent history\n")
+    assert "a look at the demo" in history
+    assert "succeeded" in history
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_demo_works_for_an_ordinary_user():
+    has_its_story(played(*AS_NOBODY), "nobody")
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_demo_works_for_root():
+    has_its_story(played(), "root")
 
 
 @pytest.mark.root
