@@ -67,6 +67,7 @@ class TakenServer(Simulator):
     def __init__(self, fleet) -> None:
         super().__init__(fleet)
         self.receipts: dict[str, list[Receipt]] = defaultdict(list)
+        self.output: dict[str, bytes] = defaultdict(bytes)
         self.blobs: dict[str, bytes] = {}
         self._hearing = threading.Lock()
 
@@ -85,6 +86,8 @@ class TakenServer(Simulator):
                 )
                 assert is_ulid(receipt.order_id)
                 self.receipts[receipt.order_id].append(receipt)
+            for one in request.outputs:
+                self.output[one.order_id] = self.output[one.order_id][: one.offset] + one.data
 
     def send(self, *envelopes: Envelope) -> None:
         """Hand envelopes to the only device, in this order; they are lost if it is away."""
