@@ -6,6 +6,7 @@ import json
 import pytest
 
 from penguin_agent.orders.history import history
+from penguin_agent.orders.updates import Pace
 from penguindome import keys
 from penguindome.envelope import Envelope
 from penguindome.errors import InvalidInput, Unavailable
@@ -13,6 +14,8 @@ from tests.penguin_agent.order_acts import (
     recorded_device,
 )
 from tests.penguin_agent.order_device import Device, claimed_id, until
+
+RATES_PER_MINUTE = 300
 
 
 @pytest.fixture
@@ -27,6 +30,22 @@ def test_updates_outlive_every_kind_of_trouble(device):
         assert (await device.done(device.command("true"))).state == "succeeded"
 
     device.run(story)
+
+
+def test_the_end_of_a_short_command_follows_its_beginning_at_once():
+    pace = Pace()
+    assert pace.after_call(100.0) <= 0.02
+
+
+@pytest.mark.parametrize("call_seconds", [0.0, 0.01, 0.1])
+def test_a_chatty_program_stays_within_what_the_server_takes(call_seconds):
+    pace, now, calls = Pace(), 100.0, 0
+    while now < 700.0:
+        now += call_seconds
+        calls += 1
+        now += pace.after_call(now)
+    # Those of ten minutes, as the server's limits for each device have them.
+    assert calls <= 600 / 60 * RATES_PER_MINUTE
 
 
 def test_a_refused_receipt_does_not_block_the_others(device):
