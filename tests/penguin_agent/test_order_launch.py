@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import subprocess
 
 import pytest
@@ -13,6 +14,7 @@ from penguin_agent.orders.launch import (
     base_environment,
     has_systemd,
     own_name,
+    starts_units,
     unit_words,
 )
 from penguin_agent.orders.launched import run_launched
@@ -68,6 +70,16 @@ def test_systemd_knows_every_property(tmp_path):
 def test_systemd_is_told_from_its_absence(tmp_path):
     assert has_systemd(tmp_path)
     assert not has_systemd(tmp_path / "missing")
+
+
+@pytest.mark.root
+def test_only_root_hands_programs_to_systemd():
+    assert starts_units() == has_systemd()
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        assert not starts_units()
+    finally:
+        os.seteuid(0)
 
 
 def test_a_user_who_is_not_there_is_told():

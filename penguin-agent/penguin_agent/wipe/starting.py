@@ -7,16 +7,15 @@ Source: systemd-run(1), systemd 252; setsid(1), util-linux 2.38.
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penguin_agent.environment import SYSTEM_PATH, package_folders, restart_command
+from penguin_agent.orders.launch import starts_units
 from penguindome.errors import Unavailable
 
 if TYPE_CHECKING:
     from penguin_agent.wipe.job import Job
 
-_SYSTEMD = Path("/run/systemd/system")
 _TIMEOUT_SECONDS = 60
 
 
@@ -40,7 +39,7 @@ def start(job: Job) -> None:
     nothing = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            command(job, systemd=_SYSTEMD.is_dir()),
+            command(job, systemd=starts_units()),
             stdin=nothing,
             stdout=nothing,
             stderr=nothing,
