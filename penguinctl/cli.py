@@ -180,6 +180,17 @@ def _bug(error: Exception) -> int:
     return exits.FAILED
 
 
+def _open_missing_streams() -> None:
+    """Let streams that were closed be /dev/null: their numbers must not become a connection's."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 -- stays
+
+
 def main() -> NoReturn:
     """Run the command line and end the process."""
     # Before gRPC is imported: it obeys such variables, and its own log would bypass the sink.
@@ -187,6 +198,7 @@ def main() -> NoReturn:
         del os.environ[name]
     os.environ["GRPC_VERBOSITY"] = "NONE"
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = run(sys.argv[1:])

@@ -38,7 +38,7 @@ class ShellSettings:
     users: tuple[str, ...] = ()
     idle: timedelta = timedelta(minutes=15)
     longest: timedelta = timedelta(hours=4)
-    sessions: int = 2
+    sessions: int = 4
     resume: timedelta = timedelta(seconds=30)
     recording_limit_bytes: int = 2048 * MIB
     deny_file: Path = Path("/etc/penguin-agent/deny-shell")

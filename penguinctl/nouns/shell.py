@@ -11,7 +11,8 @@ import click
 from penguinctl import ui
 from penguinctl.app import App, pass_app
 from penguinctl.options import passphrase_option
-from penguindome.errors import InvalidInput
+from penguindome.errors import InvalidInput, PenguinDomeError
+from penguindome.times import parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,10 @@ Examples:
     is_flag=True,
     help="Show everything, also what acts on your own machine: titles, clipboard, answers.",
 )
-@click.option("--idle", type=int, default=900, show_default=True, help="Seconds without typing.")
-@click.option("--longest", type=int, default=14400, show_default=True, help="Seconds in all.")
+@click.option(
+    "--idle", default="15m", show_default=True, help="End it after so long without input."
+)
+@click.option("--longest", default="4h", show_default=True, help="End it after so long.")
 @click.option(
     "--recording",
     type=click.Choice(["required", "kept", "off"]),
@@ -92,13 +95,13 @@ def shell(
     passphrase_file: Path | None,
     reason: str,
     **wishes: Any,
-) -> None:
+) -> int:
     """Open a terminal on a device, or run one program there.
 
     Nobody in between can read what passes. The session is recorded, the people at the device are
     told, and everything that was started ends with it. One word after -- goes to the account's
     shell, several are run as they are. At the beginning of a line, ~. ends the session and ~? lists
-    more. The exit status is the program's, or 255.
+    more. The exit status is the program's, or 255 where there was no session or it was cut short.
     """
     from penguinctl.shell.opening import open_session  # noqa: PLC0415 -- --help stays quick
     from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
@@ -107,45 +110,62 @@ def shell(
     character = _escape(escape)
     if terminal is None:
         terminal = not command and sys.stdin.isatty()
-    opened = open_session(
-        app,
-        device,
-        reason=reason,
-        passphrase_file=passphrase_file,
-        wait=wait,
-        argv=command,
-        terminal=terminal,
-        **_terminal(*size()),
-        **_limits(**wishes),
-    )
-    how = run_shell(
-        app,
-        opened,
-        has_terminal=terminal and sys.stdin.isatty(),
-        escape=character,
-        filters=terminal and not raw_terminal,
-    )
-    end_quickly(_told(how, device))
+    body = {"argv": command, "terminal": terminal, **_terminal(*size()), **_limits(**wishes)}
+    try:
+        opened = open_session(
+            app, device, reason=reason, passphrase_file=passphrase_file, wait=wait, **body
+        )
+        how = run_shell(
+            app,
+            opened,
+            has_terminal=terminal and sys.stdin.isatty(),
+            escape=character,
+            filters=terminal and not raw_terminal,
+        )
+    except PenguinDomeError as error:
+        # Not an exit code of ours: it could be the program's.
+        ui.note(ui.Styled("penguinctl: ", "red"), " ".join(error.text().split("\n")))
+        return FAILED
+    return end_quickly(_told(how, device, at_terminal=terminal))
 
 
 def _terminal(columns: int, rows: int) -> dict[str, Any]:
     """Return what the device is told of our terminal."""
+    from penguindome.orders.shell_body import is_word  # noqa: PLC0415 -- --help stays quick
+    from penguindome.shell.frames import SIZE_LIMIT  # noqa: PLC0415 -- as above
+
     lang = os.environ.get("LC_ALL") or os.environ.get("LANG", "")
-    term = os.environ.get("TERM", "dumb")
-    return {"term": term, "lang": lang, "columns": columns, "rows": rows}
+    term = os.environ.get("TERM", "")
+    return {
+        "term": term if is_word(term) else "dumb",
+        "lang": lang if is_word(lang) else "",
+        "columns": min(columns, SIZE_LIMIT),
+        "rows": min(rows, SIZE_LIMIT),
+    }
 
 
 def _limits(
-    *, idle: int, longest: int, auditor_keys: tuple[str, ...], **others: Any
+    *, idle: str, longest: str, auditor_keys: tuple[str, ...], **others: Any
 ) -> dict[str, Any]:
     """Return the other options as an order has them."""
-    keys = _keys(auditor_keys)
-    return {"idle_seconds": idle, "longest_seconds": longest, "auditor_keys": keys, **others}
+    return {
+        "idle_seconds": _seconds(idle),
+        "longest_seconds": _seconds(longest),
+        "auditor_keys": _keys(auditor_keys),
+        **others,
+    }
 
 
-def _told(how: Exit, device: str) -> int:
-    if how.code == "escaped":
+def _seconds(text: str) -> int:
+    return int(parse_duration(text).total_seconds())
+
+
+def _told(how: Exit, device: str, *, at_terminal: bool) -> int:
+    from penguinctl.shell.client import LEFT  # noqa: PLC0415 -- --help stays quick
+
+    if how.code == LEFT and at_terminal:
         ui.note(f"The session on {device} is ended.")
+    if how.code == LEFT:
         return FAILED
     if how.reason:
         ui.note(f"The session on {device} was ended: {how.reason}.")

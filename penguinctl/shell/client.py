@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from penguinctl.escapes import Escapes, Typed, Wish
 from penguinctl.shell import terminal
 from penguinctl.terminal_filter import TerminalFilter
-from penguindome.errors import Forbidden, PenguinDomeError
+from penguindome.errors import Forbidden, PenguinDomeError, PreconditionFailed
 from penguindome.shell.answer import Answer, open_answer
 from penguindome.shell.endpoint import Endpoint
 from penguindome.shell.frames import DATA_LIMIT_BYTES, Exit, Frame, read_exit, size_bytes
@@ -27,6 +27,8 @@ INPUT_WINDOW_BYTES = 64 * 1024
 # What a terminal's or a pipe's buffer takes without waiting once it says that there is room.
 _LITTLE_BYTES = 4096
 _PATIENCE_SECONDS = 1.0
+LEAVE_SECONDS = 2.0
+LEFT = "left"
 HELP = """Supported escape sequences, at the beginning of a line:
   ~.   end the session
   ~^Z  suspend penguinctl
@@ -60,7 +62,12 @@ class Client:
         self._note = note
         self._answer: SealedAnswer | None = None
         self._said = self._state = ""
+        self._leaves = False
+        # Why we left; empty where nobody has to be told.
+        self.left_for = ""
         self.endpoint: Endpoint | None = None
+        # Why there was no session; None once there is one.
+        self.failure: PenguinDomeError | None = None
         self.begun = asyncio.Event()
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
@@ -101,21 +108,39 @@ class Client:
         """Tell what the session waits for, once."""
         if state == "ended":
             # The device's own last frame says it better, if it comes.
-            loop = asyncio.get_running_loop()
-            loop.call_later(0.2 if self.endpoint is None else 3.0, self.end, reason, "ended")
+            error = PreconditionFailed(f"there was no session: {reason}", code="no-session")
+            if self.endpoint is None:
+                asyncio.get_running_loop().call_later(0.2, self.fail, error)
+            else:
+                asyncio.get_running_loop().call_later(3.0, self.end, reason, "ended")
         elif state != self._state and not self.ended.done():
             self._state = state
             asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._tell, state)
 
     def _tell(self, state: str) -> None:
         """Say what is waited for, if it still is; what takes a moment is not worth a word."""
-        if state != self._state or self.ended.done():
+        if state != self._state or self.ended.done() or self._leaves:
             return
         if said := _WAITS.get(state, ""):
             self._note(said)
         elif self._said:
             self._note("Connected.")
         self._said = said
+
+    def fail(self, error: PenguinDomeError) -> None:
+        """End our side for an error."""
+        if self.endpoint is None:
+            self.failure = error
+        self.end(error.reason, error.code)
+
+    def leave(self, reason: str = "") -> None:
+        """Have the session ended, and wait a moment for the device to say that it is."""
+        self._leaves, self.left_for = True, self.left_for or reason
+        if self.endpoint is None:
+            self.end(reason, LEFT)
+            return
+        self.endpoint.send(Frame.LEAVE, b"")
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.end, reason, LEFT)
 
     def end(self, reason: str, code: str) -> None:
         """End our side."""
@@ -139,6 +164,8 @@ class Client:
         how = read_exit(data)
         if self.endpoint is not None:
             self.endpoint.consumed(ACKNOWLEDGE_BYTES)
+        if self.left_for:
+            how = Exit(255, self.left_for, "")
         if not self.ended.done():
             self.ended.set_result(how)
 
@@ -171,6 +198,10 @@ class Keyboard:
         """Read until the end of input."""
         while True:
             data = await self._read()
+            if not data and self._local is not None:
+                # The terminal is gone.
+                self._client.leave()
+                return
             if not data:
                 await self._client.begun.wait()
                 self._client.send(Frame.INPUT_END, b"")
@@ -187,7 +218,7 @@ class Keyboard:
 
     def _obey(self, wish: Wish) -> None:
         if wish is Wish.END:
-            self._client.end("", "escaped")
+            self._client.leave()
         elif wish is Wish.HELP:
             terminal.say(HELP.replace("\n", "\r\n"))
         elif self._local is not None:
@@ -221,6 +252,7 @@ class Screen:
 
     def __init__(self, client: Client, *, filters: bool) -> None:
         self._client = client
+        self._is_broken = False
         self._filters = {1: TerminalFilter().filter, 2: TerminalFilter().filter} if filters else {}
 
     async def run(self) -> None:
@@ -230,10 +262,20 @@ class Screen:
             if kind == Frame.EXIT:
                 self._client.finish(data)
                 return
-            if kind in (Frame.OUTPUT, Frame.ERRORS):
-                await self._write(1 if kind == Frame.OUTPUT else 2, data)
+            if kind in (Frame.OUTPUT, Frame.ERRORS) and not self._is_broken:
+                await self._show(1 if kind == Frame.OUTPUT else 2, data)
             if self._client.endpoint is not None:
                 self._client.endpoint.consumed(len(data))
+
+    async def _show(self, descriptor: int, data: bytes) -> None:
+        try:
+            await self._write(descriptor, data)
+        except OSError as error:
+            # Whoever reads a pipe no longer wants no more, and knows it.
+            quiet = isinstance(error, BrokenPipeError)
+            self._is_broken = True
+            why = "" if quiet else f"what it shows cannot be written: {error.strerror}"
+            self._client.leave(why)
 
     async def _write(self, descriptor: int, data: bytes) -> None:
         keep = self._filters.get(descriptor)

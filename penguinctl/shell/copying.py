@@ -202,6 +202,8 @@ async def _run(app: App, opened: Opened, work: Callable[..., Any]) -> Copied:
         made.append(await work(client, answers))
 
     how = await attached(app, opened, client, [answers.run, working])
+    if not made and client.failure is not None:
+        raise client.failure
     if not made:
         raise PreconditionFailed(
             how.reason or answers.failed().reason,

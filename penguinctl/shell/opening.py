@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from penguinctl import ordering, ui, wire
+from penguinctl import ordering, wire
 from penguinctl.envelopes import from_message
+from penguinctl.shell import known
 from penguinctl.shell.vouching import vouched_by
-from penguindome.errors import InvalidInput, PreconditionFailed
+from penguindome.errors import InvalidInput, PenguinDomeError, PreconditionFailed
 from penguindome.orders.shell_body import ShellBody
 from penguindome.shell.answer import Answer, payload_hash
 from penguindome.shell.sealing import Ephemeral
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 TTL = timedelta(minutes=15)
 LOOK_SECONDS = 1.0
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,14 @@ def open_session(
     order = ordering.submit(app, signed.envelope)
     if order.missing_signatures:
         ordering.tell_missing(order, signed)
-        _wait_for_signatures(app, order.order_id)
+        try:
+            _wait_for_signatures(app, order.order_id)
+        except KeyboardInterrupt:
+            call_off(app, order.order_id)
+            raise
     response = session_of(app, order.order_id)
-    _tell_vouching(vouched_by(response, signed.trust))
+    vouching = vouched_by(response, signed.trust)
+    known.tell(app, device.device_id, device.hostname, response.device_key, vouching)
     payload = signed.envelope.payload
     expected = Answer(
         fleet=signed.trust.fleet,
@@ -98,7 +106,7 @@ def _picked(app: App, selector: str, *, wait: bool) -> ordering.Picked:
         raise InvalidInput(
             f"a session is on one device, and {len(picked.devices)} match",
             subject=selector,
-            remedy="Give the device's id",
+            remedy=f"Give an id: {', '.join(picked.device_ids[:_NAMED])}",
         )
     if not picked.devices[0].connected and not wait:
         raise PreconditionFailed(
@@ -108,6 +116,15 @@ def _picked(app: App, selector: str, *, wait: bool) -> ordering.Picked:
             remedy="Give --wait to wait for it",
         )
     return picked
+
+
+def call_off(app: App, order_id: str) -> None:
+    """Have no session begin any more; one that has begun nonetheless is ended."""
+    withdraw = wire.order_pb2.WithdrawOrderRequest(order_id=order_id, reason="not wanted any more")
+    with contextlib.suppress(PenguinDomeError):
+        app.call("order.WithdrawOrder", withdraw)
+    with contextlib.suppress(PenguinDomeError):
+        app.call("shell.EndSession", wire.shell_pb2.EndSessionRequest(order_id=order_id))
 
 
 def session_of(app: App, order_id: str) -> shell_pb2.GetSessionResponse:
@@ -136,8 +153,3 @@ def _wait_for_signatures(app: App, order_id: str) -> None:
             )
         if not answer.order.missing_signatures:
             return
-
-
-def _tell_vouching(names: tuple[str, ...]) -> None:
-    if not names:
-        ui.note("Only the server says that this is the device: no operator approved its key.")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from penguinctl import ui
 from penguinctl.escapes import Escapes
 from penguinctl.shell import terminal
-from penguinctl.shell.client import Client, Keyboard, Screen, follow_size
+from penguinctl.shell.client import LEFT, Client, Keyboard, Screen, follow_size
 from penguinctl.shell.leg import Leg
+from penguinctl.shell.opening import call_off
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     Loop = Callable[[], Coroutine[object, object, None]]
 
-FAREWELL_SECONDS = 0.5
+FAREWELL_SECONDS = 0.02
 
 
 def run_shell(
@@ -42,7 +44,15 @@ def run_shell(
     """
     local = terminal.Terminal() if has_terminal else None
     with local.raw() if local is not None else contextlib.nullcontext():
-        return asyncio.run(_run(app, opened, local, escape, filters=filters))
+        how, client, number = asyncio.run(_run(app, opened, local, escape, filters=filters))
+    if client.endpoint is None and how.code == LEFT:
+        call_off(app, opened.order_id)
+    if number is not None:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    if client.failure is not None:
+        raise client.failure
+    return how
 
 
 async def _run(
@@ -52,13 +62,28 @@ async def _run(
     escape: bytes | None,
     *,
     filters: bool,
-) -> Exit:
+) -> tuple[Exit, Client, signal.Signals | None]:
     client = make_client(opened, in_raw=local is not None)
+    ended_by = _leave_at_signals(client)
     if local is not None:
         follow_size(client)
     keyboard = Keyboard(client, Escapes(escape), local)
     screen = Screen(client, filters=filters)
-    return await attached(app, opened, client, [keyboard.run, screen.run])
+    how = await attached(app, opened, client, [keyboard.run, screen.run])
+    return how, client, next(iter(ended_by), None)
+
+
+def _leave_at_signals(client: Client) -> list[signal.Signals]:
+    """End the session in good order when we are told to end; return what told us, once it did."""
+    came: list[signal.Signals] = []
+
+    def leave(number: signal.Signals) -> None:
+        came.append(number)
+        client.leave()
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leave, number)
+    return came
 
 
 def make_client(opened: Opened, *, in_raw: bool) -> Client:
@@ -81,14 +106,14 @@ async def attached(app: App, opened: Opened, client: Client, loops: list[Loop]) 
         try:
             await loop()
         except PenguinDomeError as error:
-            client.end(error.reason, error.code)
+            client.fail(error)
 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(guarded(one)) for one in (leg.run, *loops)]
             how = await client.ended
             # The device ends when it knows that we have everything.
-            await asyncio.sleep(FAREWELL_SECONDS if how.code == "escaped" else 0.02)
+            await asyncio.sleep(FAREWELL_SECONDS)
             for one in tasks:
                 one.cancel()
     finally:
@@ -108,8 +133,9 @@ def _channel(app: App) -> Any:
     )
 
 
-def end_quickly(status: int) -> None:
+def end_quickly(status: int) -> NoReturn:
     """End the program although a thread may still wait for standard input."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(status)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguinctl.envelopes import from_message
-from penguinctl.exits import NotVerified
 from penguindome import keys
 from penguindome.envelope import check_signed, read_payload
 from penguindome.errors import Forbidden, InvalidInput
@@ -17,28 +17,31 @@ if TYPE_CHECKING:
 ROLE = "approve"
 
 
-def vouched_by(response: shell_pb2.GetSessionResponse, trust: TrustDocument) -> tuple[str, ...]:
-    """Return the operators who signed that this key is this device's; none: the server alone says.
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """Operators who signed for a device, and whether for the very key that it has now.
 
-    Raises:
-        NotVerified: Somebody approved another key than the one that the server names.
+    Devices renew their keys: that the new one is the same device's is the server's word.
     """
+
+    names: tuple[str, ...] = ()
+    is_certain: bool = False
+
+
+def vouched_by(response: shell_pb2.GetSessionResponse, trust: TrustDocument) -> Vouching:
+    """Return who signed that a key is this device's."""
     if not response.HasField("approval"):
-        return ()
+        return Vouching()
     envelope = from_message(response.approval)
     try:
         found = check_signed(envelope, trust, ROLE)
         payload = read_payload(envelope.payload)
     except (Forbidden, InvalidInput):
         # Signed by somebody who has left: nobody's word counts any more.
-        return ()
-    said = (payload.fleet, payload.devices, payload.body.get("fingerprint"))
-    device_id = response.session.device_id
-    if said != (trust.fleet, (device_id,), keys.fingerprint(response.device_key)):
-        raise NotVerified(
-            "the key that the server names is not the one that an operator approved",
-            subject=device_id,
-            code="other-key",
-            remedy="Nothing was typed there; look at the server, and at the device",
-        )
-    return tuple(sorted(trust.operators[one] for one in found))
+        return Vouching()
+    if (payload.fleet, payload.devices) != (trust.fleet, (response.session.device_id,)):
+        return Vouching()
+    return Vouching(
+        names=tuple(sorted(trust.operators[one] for one in found)),
+        is_certain=payload.body.get("fingerprint") == keys.fingerprint(response.device_key),
+    )

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 FORGET_SECONDS = 600.0
 LOOK_SECONDS = 10.0
 SESSIONS = 20
-SESSIONS_OF_DEVICE = 2
+SESSIONS_OF_DEVICE = 4
+SESSIONS_OF_OPERATOR = 8
 
 
 class ShellDesk:
@@ -78,7 +79,12 @@ class ShellDesk:
         target = await self._target(order)
         if target.is_final:
             _ended(target)
-        self._check_room(order, target)
+        try:
+            self._check_room(order, target)
+        except LimitExceeded as error:
+            # The device has the order, and would wait for its operator.
+            self._session(order, target).end(error.reason)
+            raise
         return self._session(order, target)
 
     async def of_device(self, order_id: str, device_id: str) -> LiveSession:
@@ -123,7 +129,7 @@ class ShellDesk:
             NotFound: There is none.
         """
         session = self._live.get(order_id)
-        if session is None or session.lost_at is not None:
+        if session is None or (session.lost_at is not None and session.ended_reason):
             raise NotFound(
                 "there is no such open session",
                 code="no-session",
@@ -174,8 +180,8 @@ class ShellDesk:
             if one.order_id != order.order_id and one.lost_at is None and not one.ended_reason
         ]
         there = [one for one in others if one.device_id == target.device_id]
-        if any(one.operator == order.by for one in there):
-            raise _too_many("you have a session on this device already")
+        if sum(one.operator == order.by for one in others) >= SESSIONS_OF_OPERATOR:
+            raise _too_many(f"you have {SESSIONS_OF_OPERATOR} sessions open")
         if len(there) >= SESSIONS_OF_DEVICE:
             raise _too_many(f"{SESSIONS_OF_DEVICE} sessions are open on this device")
         if len(others) >= SESSIONS:

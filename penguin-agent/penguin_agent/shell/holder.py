@@ -52,7 +52,7 @@ def main() -> int:
     status = _hold(lines, wakes, child)
     end_all()
     _say(channel, {"status": status})
-    return 0
+    return status
 
 
 class Lines:
@@ -211,7 +211,10 @@ def _become(wanted: dict[str, Any]) -> None:
     os.setsid()
     if wanted.get("terminal"):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    user = pwd.getpwnam(wanted["user"])
+    try:
+        user = pwd.getpwnam(wanted["user"])
+    except KeyError:
+        raise OSError(0, f"there is no account {wanted['user']}") from None
     if os.geteuid() != user.pw_uid:
         os.initgroups(user.pw_name, user.pw_gid)
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)

@@ -41,6 +41,7 @@ _STATES: Mapping[str, str] = {
     "idle": "timed-out",
     "cancelled": "cancelled",
     "killed": "cancelled",
+    "left": "cancelled",
 }
 
 
@@ -74,6 +75,9 @@ class Host:
         ephemeral = Ephemeral()
         sealed = self._answer(ephemeral)
         keys = ephemeral.agree(body.operator_key, order.envelope.payload, sealed.payload)
+        if (seal := sealer(body.auditor_keys)) is not None:
+            # Tried before anything runs: a short session writes its only piece at its end.
+            await asyncio.to_thread(seal, b"")
         endpoint, recorder = Endpoint(keys, "to-operator"), self._recorder()
         make_private_dir(self._folder)
         try:

@@ -108,11 +108,16 @@ class Program:
 
     async def status(self) -> int:
         """Wait for the end of the program and of all that it started; return its exit status."""
-        status = NOT_STARTED
-        while line := await self._reader.readline():
-            status = int(json.loads(line).get("status", status))
-        await self._process.wait()
-        return status
+        status = None
+        # A word to a holder that has just ended breaks the channel, perhaps before its last line is
+        # read; its own exit status is the same.
+        with contextlib.suppress(ConnectionError):
+            while line := await self._reader.readline():
+                status = json.loads(line).get("status", status)
+        code = await self._process.wait()
+        if status is None:
+            return code if code >= 0 else NOT_STARTED
+        return int(status)
 
     def signal(self, name: str) -> None:
         """Send a signal (`INT`, `TERM`, …) to what is in the foreground."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 KILLED = 255
+LEFT = "left"
 LOOK_SECONDS = 0.5
 # A reader who takes nothing holds the last output up no longer than this.
 LAST_OUTPUT_SECONDS = 30.0
@@ -190,6 +191,8 @@ class Session:
                 self._recorder.resized(columns, rows)
         elif kind == Frame.SIGNAL:
             self._program.signal(data[:8].decode("ascii", "replace"))
+        elif kind == Frame.LEAVE:
+            self.end("the operator left", LEFT)
         self._endpoint.consumed(len(data))
 
     async def _watch(self) -> None:

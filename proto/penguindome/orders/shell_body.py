@@ -132,7 +132,7 @@ def shell_body(value: Json) -> ShellBody:
 def _check(fields: Fields, body: ShellBody) -> None:
     if not _USER.match(body.user):
         fields.refuse("its user is none")
-    if not _WORD.match(body.term) or (body.lang and not _WORD.match(body.lang)):
+    if not is_word(body.term) or (body.lang and not is_word(body.lang)):
         fields.refuse("its terminal or locale is none")
     if body.argv and not body.argv[0]:
         fields.refuse("its program has no name")
@@ -140,6 +140,11 @@ def _check(fields: Fields, body: ShellBody) -> None:
         fields.refuse("a copy needs a path, and nothing else has one")
     if (body.purpose == "copy-to") != bool(_DIGEST.fullmatch(body.sha256)):
         fields.refuse("a copy to the device needs a hash, and nothing else has one")
+
+
+def is_word(text: str) -> bool:
+    """Tell whether a text may name a terminal or a locale."""
+    return bool(_WORD.match(text))
 
 
 def _hostname(fields: Fields) -> dict[str, str]:

@@ -22,12 +22,14 @@ SIGNALS = ("HUP", "INT", "QUIT", "TERM", "KILL", "USR1", "USR2", "TSTP", "CONT")
 
 
 class Frame(IntEnum):
-    """The kinds of frames; INPUT, SIZE, SIGNAL and INPUT_END go to the device, the others back."""
+    """The kinds of frames; those below 16 go to the device, the others back."""
 
     INPUT = 1
     INPUT_END = 2
     SIZE = 3
     SIGNAL = 4
+    # The operator ends the session.
+    LEAVE = 5
     OUTPUT = 16
     ERRORS = 17
     NOTE = 18
