@@ -208,7 +208,7 @@ def permit_order(kind: str, roles: frozenset[str]) -> None:
     if not roles & wanted:
         raise Forbidden(
             f"an order of kind {kind} needs one of the roles {', '.join(sorted(wanted))}",
-            code="role-missing",
+            code="role-for-kind",
             remedy="ask an administrator of the fleet for the role",
         )
 

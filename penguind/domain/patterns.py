@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from penguind.domain.literals import scalar
 from penguindome.errors import InvalidInput
 
 MAX_PATTERN_LENGTH = 512
@@ -44,6 +45,7 @@ def check_pattern(pattern: object, options: object = "") -> str:
         raise InvalidInput("$options takes some of the letters i, m, s, x, each once")
     if "\0" in pattern:
         raise InvalidInput("a pattern cannot hold NUL")
+    scalar(pattern)
     _lint(pattern)
     _compile(pattern)
     return pattern

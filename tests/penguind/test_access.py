@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penguind.access import ACCESS, ROLES, Row, check_table, permit
+from penguind.access import ACCESS, ROLES, Row, check_table, permit, permit_order
 from penguindome.errors import Forbidden, PreconditionFailed
 
 PROTO = Path(__file__).parents[2] / "proto/penguindome/v1"
@@ -82,4 +82,27 @@ def test_every_act_is_for_operators_alone_and_viewers_cannot_act():
     assert acts
     for row in acts.values():
         assert row.kinds == {"operator"}
-        assert not row.roles & {"viewer", "auditor", "keeper", "shell"}
+        assert not row.roles & {"viewer", "auditor", "keeper"}
+    for_shells = {name.rpartition("/")[2] for name, row in acts.items() if "shell" in row.roles}
+    assert for_shells == {"SubmitOrder", "ApproveOrder", "EndSession"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "may"),
+    [
+        ("shell", "shell", True),
+        ("shell", "admin", True),
+        ("shell", "operator", False),
+        ("command", "operator", True),
+        ("command", "shell", False),
+        ("wipe", "shell", False),
+        ("", "shell", False),
+    ],
+)
+def test_an_order_needs_the_role_of_its_kind(kind, role, may):
+    if may:
+        permit_order(kind, frozenset({role}))
+        return
+    with pytest.raises(Forbidden) as refused:
+        permit_order(kind, frozenset({role}))
+    assert refused.value.code == "role-for-kind"

@@ -146,6 +146,7 @@ def test_query_is_accepted(fails):
         ("{report.state_hash: x}", "no field"),
         ("{outputs.0.hash: x}", "no field"),
         ('{"plugins.a\\0": 1}', "control"),
+        "half \ud800",
     ],
 )
 def test_query_is_refused(fails, reason):
