@@ -4,6 +4,8 @@
 SHELL := /bin/sh
 
 PYTEST := .venv/bin/python -m pytest
+# Tests of a file stay together: they may share a server.
+AT_ONCE := -n 2 --dist loadfile
 # What a laptop runs is tested on the distribution's own Python and libraries too.
 AGENT_TESTS := $(wildcard tests/penguindome tests/penguin_agent tests/penguin_agent_collect tests/plugins)
 # Linters look for endings, which these Python files do not have.
@@ -43,7 +45,7 @@ stubs:
 test: test-debian test-venv
 
 test-venv: setup
-	$(PYTEST) -m "not root"
+	$(PYTEST) $(AT_ONCE) -m "not root"
 
 # Only Debian and its children carry these libraries under these names.
 test-debian: setup
