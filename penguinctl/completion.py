@@ -43,6 +43,7 @@ _KINDS = {
     "issue_ids": ("issue_ids",),
     "token_id": ("tokens",),
     "order_id": ("orders",),
+    "session_id": ("sessions",),
     "operator": ("operators",),
     "names": ("issues", "checks"),
     "check show name": ("checks",),

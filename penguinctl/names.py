@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "hostnames", "device_ids", "labels", "issues", "issue_ids", "checks", "operators", "tokens",
-    "orders",
+    "orders", "sessions",
 )  # fmt: skip
 MOST = 5_000
 _LIMIT_BYTES = 4 * 1024 * 1024
@@ -131,6 +131,11 @@ def _operators(response: Any) -> Iterator[tuple[str, str]]:
     yield from (("operators", operator.name) for operator in response.operators)
 
 
+def _sessions(response: Any) -> Iterator[tuple[str, str]]:
+    for one in response.sessions:
+        yield "sessions", one.order_id
+
+
 _READERS: dict[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     "device.ListDevices": _devices,
     "issue.ListIssues": _issues,
@@ -138,6 +143,7 @@ _READERS: dict[str, Callable[[Any], Iterator[tuple[str, str]]]] = {
     "token.ListTokens": _tokens,
     "operator.ListOperators": _operators,
     "order.ListOrders": _orders,
+    "shell.ListSessions": _sessions,
 }
 # What an answer to a request without any wish holds all of.
 _WHOLE = {

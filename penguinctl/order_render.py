@@ -11,6 +11,7 @@ from penguinctl import moments, ui
 from penguindome.display import printable
 from penguindome.orders.bodies import CancelBody, CommandBody, PatchBody, WipeBody
 from penguindome.orders.release_body import ReleaseBody
+from penguindome.orders.shell_body import ShellBody
 from penguindome.times import format_duration, to_unix_ms
 
 if TYPE_CHECKING:
@@ -103,7 +104,14 @@ def _body_rows(payload: Payload, body: Body) -> Iterator[tuple[str, str]]:
         yield "Release", f"{payload.seq} {body.label}"
         yield "Files", _files(list(body.files))
         yield from _settings(body)
-    elif isinstance(body, WipeBody):
+    elif isinstance(body, ShellBody):
+        yield from _shell(body)
+    else:
+        yield from _ending_rows(body)
+
+
+def _ending_rows(body: Body) -> Iterator[tuple[str, str]]:
+    if isinstance(body, WipeBody):
         yield "Level", _LEVELS[body.level]
         yield "Afterwards", _afterwards(body)
     elif isinstance(body, CancelBody):
@@ -129,6 +137,36 @@ def _command(body: CommandBody) -> Iterator[tuple[str, str]]:
     yield "As", body.user
     timeout = format_duration(timedelta(seconds=body.timeout_seconds))
     yield "Limits", f"{timeout}; {body.output_limit_bytes:,} bytes of output"
+
+
+def _shell(body: ShellBody) -> Iterator[tuple[str, str]]:
+    if body.purpose == "copy-to":
+        mode = f"mode {body.mode:04o}, {body.size:,} bytes, SHA-256 {body.sha256}"
+        yield "Copies to", f"{body.path}\n{mode}"
+    elif body.purpose == "copy-from":
+        yield "Copies from", body.path
+    else:
+        where = "at a terminal" if body.terminal else "without a terminal"
+        yield "Runs", f"{shlex.join(body.argv) or 'the login shell'}, {where}"
+    yield "As", body.user
+    idle, longest = (
+        format_duration(timedelta(seconds=one)) for one in (body.idle_seconds, body.longest_seconds)
+    )
+    yield "Limits", f"{longest} in all; {idle} without input"
+    yield "Recording", _recorded(body)
+    if body.moderated:
+        yield "Moderated", "somebody who approved it has to watch"
+
+
+def _recorded(body: ShellBody) -> str:
+    if body.recording == "off":
+        return "none"
+    words = "no recording, no session" if body.recording == "required" else "as far as possible"
+    keys = len(body.auditor_keys)
+    if not keys:
+        return f"{words}; the server can read it"
+    digests = [hashlib.sha256(one).hexdigest() for one in body.auditor_keys]
+    return "\n".join([f"{words}; sealed to {keys} key{'s' * (keys > 1)}, SHA-256:", *digests])
 
 
 def _settings(body: ReleaseBody) -> Iterator[tuple[str, str]]:
