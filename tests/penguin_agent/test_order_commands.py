@@ -119,6 +119,7 @@ def test_the_environment_is_made_from_nothing(device, monkeypatch):
 
 def test_a_program_has_its_own_session_no_input_and_its_home(device):
     home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    begins = home if home.is_dir() else Path("/")
     user = pwd.getpwuid(os.geteuid()).pw_name
     # ls has its own descriptor of the folder, beside the three that it was given.
     script = "cat; pwd; umask; ps -o sid= -p $$; echo $$; exec ls /proc/self/fd"
@@ -127,7 +128,7 @@ def test_a_program_has_its_own_session_no_input_and_its_home(device):
         receipt = await device.done(device.command("/bin/sh", "-c", script, body={"user": user}))
         await until(lambda: device.printed(receipt.order_id))
         where, umask, session, pid, *descriptors = device.printed(receipt.order_id).decode().split()
-        assert Path(where) == (home if home.is_dir() else Path("/"))
+        assert Path(where) == begins
         assert umask == "0022"
         assert session == pid
         assert descriptors == ["0", "1", "2", "3"]
