@@ -77,6 +77,10 @@ class Tmux:
         """Wait until a text has gone from the screen."""
         wait_until(lambda: text not in self.screen(), seconds, f"{text!r} stays")
 
+    def title(self) -> str:
+        """Return the title that programs gave the window."""
+        return self._run("display-message", "-p", "#{pane_title}").strip()
+
     def resize(self, columns: int, lines: int) -> None:
         """Make the window larger or smaller."""
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
