@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 HERE, AWAY, BACK = 20, 10, 5
 ME = getpass.getuser()
-SETTLE_SECONDS = 60
+SETTLE_SECONDS = 120
 STILL_WAITING = 8
 BIG_BYTES = 10 * 1024 * 1024
 

@@ -4,6 +4,7 @@ One laptop is awake all the time; another one sleeps through four versions of th
 """
 
 import subprocess
+import time
 from datetime import timedelta
 
 import grpc
@@ -191,4 +192,6 @@ def test_what_alice_signed_before_the_floor_is_void_too(fleet, alice):
     alice.run("trust", "propose", "--void-before-now", "--yes")
     alice.run("trust", "publish")
     assert hand_in(fleet, device, early) == "voided"
+    # What is signed in the second of the floor is void, too.
+    time.sleep(1.1)
     alice.run("device", "approve", device, "--yes")
