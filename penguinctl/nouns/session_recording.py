@@ -39,13 +39,14 @@ def watch(app: App, session_id: str) -> None:
 
     order_id = _whole_id(app, session_id)
     shown = TerminalFilter()
-    before: list[bytes] = [b"{}"]
+    # Only the first piece has the recording's header.
+    before: list[bytes] = []
     for piece in recording.pieces(app, order_id, follow=True):
         found = split_lines(recording.opened(piece).data)
         for event in recording.events([*before, *found]):
             if event.kind == "o":
                 _write(shown.filter(event.data))
-        before = []
+        before = [b"{}"]
 
 
 @click.command(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TTL = timedelta(minutes=15)
 LOOK_SECONDS = 1.0
 _NAMED = 5
+_TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,12 @@ def open_session(
     draft = ordering.Draft("shell", body.to_json(), picked.device_ids, TTL, reason)
     # What opens a terminal is not asked about twice: gpg may ask for the key's passphrase.
     signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
+    if body.moderated and signed.trust.roles["shell"].threshold < _TWO:
+        raise PreconditionFailed(
+            "nobody could moderate it: the role shell takes one signature",
+            code="no-moderator",
+            remedy="penguinctl trust propose --threshold shell=2",
+        )
     order = ordering.submit(app, signed.envelope)
     if order.missing_signatures:
         ordering.tell_missing(order, signed)

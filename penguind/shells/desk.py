@@ -79,6 +79,13 @@ class ShellDesk:
         target = await self._target(order)
         if target.is_final:
             _ended(target)
+        if _is_moderated(order) and not _others(order):
+            raise PreconditionFailed(
+                "nobody else signed it who could watch",
+                code="no-moderator",
+                subject=order_id,
+                remedy="penguinctl trust propose --threshold shell=2",
+            )
         try:
             self._check_room(order, target)
         except LimitExceeded as error:
@@ -161,13 +168,11 @@ class ShellDesk:
     def _session(self, order: Order, target: Target) -> LiveSession:
         session = self._live.get(order.order_id)
         if session is None:
-            body = shell_body(read_payload(order.envelope.payload).body)
-            others = frozenset(order.signed_by) - {order.by}
             session = LiveSession(
                 order_id=order.order_id,
                 device_id=target.device_id,
                 operator=order.by,
-                moderators=others if body.moderated else frozenset(),
+                moderators=_others(order) if _is_moderated(order) else frozenset(),
             )
             self._live[order.order_id] = session
         session.lost_at = None
@@ -198,6 +203,14 @@ class ShellDesk:
         if not found:
             raise _none(order.order_id)
         return found[0]
+
+
+def _is_moderated(order: Order) -> bool:
+    return shell_body(read_payload(order.envelope.payload).body).moderated
+
+
+def _others(order: Order) -> frozenset[str]:
+    return frozenset(order.signed_by) - {order.by}
 
 
 def _none(order_id: str) -> NotFound:

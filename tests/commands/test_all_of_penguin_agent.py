@@ -59,6 +59,13 @@ def test_history_lists_orders(agent):
     assert agent.try_run("history", "01J0").returncode == 1
 
 
+def test_sessions_and_consent(agent):
+    assert both(agent, "sessions") == {"sessions": [], "waiting_for_consent": []}
+    assert agent.run("sessions", "-o", "text")
+    agent.run("sessions", "--end", "all")
+    assert agent.try_run("consent", "no").returncode != 0
+
+
 def test_enroll_waits_for_approval_and_unenroll_forgets(fleet, alice, tmp_path):
     device = fleet.device(plugins=fleet.plugins(firewall=FIREWALL))
     line = alice.token("--approve")

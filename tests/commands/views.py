@@ -10,7 +10,7 @@ import subprocess
 from tests.harness import recorder
 from tests.harness.process import BIN, environment
 
-# What commands need to have something to show; {device}, {issue} and {order} are filled in.
+# What commands need to have something to show; what stands in braces is filled in.
 ARGUMENTS = {
     "check show": ["firewall-disabled"],
     "command show": ["{order}"],
@@ -18,6 +18,7 @@ ARGUMENTS = {
     "device show": ["{device}"],
     "issue show": ["{issue}"],
     "order show": ["{order}"],
+    "session show": ["{session}"],
     "wipe status": ["{device}"],
 }
 
@@ -32,7 +33,8 @@ def see_all(tree, alice, device):
     """Choose columns, order and format of every list, and watch all that can be watched."""
     issue = alice.json("issue", "list", "--closed")["issues"][0]["issue_id"]
     order = alice.json("command", "list")["orders"][0]["order_id"]
-    known = {"device": device, "issue": issue, "order": order}
+    session = alice.json("session", "list")["sessions"][0]["session_id"]
+    known = {"device": device, "issue": issue, "order": order, "session": session}
     words = {
         name: [*name.split(), *(w.format(**known) for w in more)]
         for name, more in ((name, ARGUMENTS.get(name, [])) for name in commands(tree, "--watch"))
