@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguinctl.app import App
+    from penguindome.trust import TrustDocument
     from penguindome.v1 import order_pb2, shell_pb2
 
 TTL = timedelta(minutes=15)
@@ -78,12 +79,7 @@ def open_session(
     draft = ordering.Draft("shell", body.to_json(), picked.device_ids, TTL, reason)
     # What opens a terminal is not asked about twice: gpg may ask for the key's passphrase.
     signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
-    if body.moderated and signed.trust.roles["shell"].threshold < _TWO:
-        raise PreconditionFailed(
-            "nobody could moderate it: the role shell takes one signature",
-            code="no-moderator",
-            remedy="penguinctl trust propose --threshold shell=2",
-        )
+    _check_moderated(body, signed.trust)
     order = ordering.submit(app, signed.envelope)
     if order.missing_signatures:
         ordering.tell_missing(order, signed)
@@ -104,6 +100,15 @@ def open_session(
         session_key=b"",
     )
     return Opened(order.order_id, payload, ephemeral, expected, response.device_key)
+
+
+def _check_moderated(body: ShellBody, trust: TrustDocument) -> None:
+    if body.moderated and trust.roles["shell"].threshold < _TWO:
+        raise PreconditionFailed(
+            "nobody could moderate it: the role shell takes one signature",
+            code="no-moderator",
+            remedy="penguinctl trust propose --threshold shell=2",
+        )
 
 
 def _picked(app: App, selector: str, *, wait: bool) -> ordering.Picked:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from penguinctl import ui
 from penguinctl.escapes import Escapes
 from penguinctl.shell import terminal
-from penguinctl.shell.client import LEFT, Client, Keyboard, Screen, follow_size
+from penguinctl.shell.client import LEFT, Client, Keyboard, follow_size
 from penguinctl.shell.leg import Leg
 from penguinctl.shell.opening import call_off
+from penguinctl.shell.screen import Screen
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
 

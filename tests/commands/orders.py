@@ -9,6 +9,7 @@ import os
 import pwd
 import subprocess
 
+from tests.commands import sessions
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import BIN, wait_until
@@ -26,13 +27,14 @@ def waiting(operator, *words):
 
 
 def on_a_device(fleet, alice, device, both, passphrase):
-    """Run, read, call off; say what a wipe would do."""
+    """Run, read, call off; say what a wipe would do; open sessions."""
     signed = ("--yes", "--passphrase-file", passphrase)
     show = ("device", "show", device)
     wait_until(lambda: alice.json(*show)["device"]["connected"], 60, "the device stays away")
     _run(fleet, alice, device, both, signed)
     _call_off(alice, device, both, signed)
     _plan(alice, device, both, signed)
+    sessions.live(fleet, alice, device, both, passphrase)
 
 
 def between_operators(fleet, alice, both, passphrase):

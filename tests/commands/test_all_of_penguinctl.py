@@ -11,17 +11,7 @@ import pytest
 
 from penguinctl.cli import cli
 from penguindome.tokens import decode_token
-from tests.commands import (
-    alerts,
-    operators,
-    orders,
-    parameters,
-    quiet,
-    releases,
-    sessions,
-    trust,
-    views,
-)
+from tests.commands import alerts, operators, orders, parameters, quiet, releases, trust, views
 from tests.harness import recorder
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
@@ -164,10 +154,6 @@ def passphrase(tmp_path):
 
 def test_commands_run_and_wipes_are_planned(fleet, alice, agent, passphrase):
     orders.on_a_device(fleet, alice, agent.device_id(), both, passphrase)
-
-
-def test_sessions_are_opened_and_read(fleet, alice, agent, passphrase):
-    sessions.live(fleet, alice, agent.device_id(), both, passphrase)
 
 
 def test_the_certificate_of_an_operator_renews_by_itself(alice):
