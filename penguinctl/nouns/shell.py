@@ -38,11 +38,22 @@ Examples:
 @click.option("--user", default="root", show_default=True, help="The account on the device.")
 @click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
 @click.option(
-    "--terminal/--no-terminal",
-    "-t/-T",
+    "-t",
+    "--terminal",
     "terminal",
+    flag_value=True,
+    type=bool,
     default=None,
-    help="Whether there is a terminal. [default: without COMMAND, and at one]",
+    help="With a terminal. [default: without COMMAND, and at one]",
+)
+@click.option(
+    "-T",
+    "--no-terminal",
+    "terminal",
+    flag_value=False,
+    type=bool,
+    default=None,
+    help="Without a terminal: bytes pass as they are.",
 )
 @click.option("--wait", is_flag=True, help="Wait for a device that is not connected.")
 @click.option(

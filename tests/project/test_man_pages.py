@@ -44,7 +44,7 @@ def commands(text):
 
 
 def flags(text):
-    return {f"-{flag}" for flag in re.findall(r"\bFl (-?[a-z][a-z-]*)", text)}
+    return {f"-{flag}" for flag in re.findall(r"\bFl (-?[A-Za-z][a-z-]*)", text)}
 
 
 @pytest.mark.parametrize(("name", "program"), PROGRAMS)
