@@ -89,7 +89,7 @@ def chaos(rounds: int, seed: int) -> str:
                 time.sleep(chance.uniform(0.05, 1.5))
                 victim = chance.choice(VICTIMS)
                 killed[victim] += 1
-                _kill(fleet, victim, chance)
+                kill(fleet, victim, chance)
         finally:
             prodder.stop()
             numbers = reporters.stop()
@@ -108,7 +108,7 @@ def _counting_device(fleet: Fleet) -> Agent:
     return agent
 
 
-def _kill(fleet: Fleet, victim: str, chance: random.Random) -> None:
+def kill(fleet: Fleet, victim: str, chance: random.Random) -> None:
     """Kill -9 one program, or penguind and its mongod, and start what nobody else starts."""
     if victim == "agent":
         agent = chance.choice(fleet.agents)
