@@ -1,0 +1,103 @@
+"""Files copied to and from a device, and what keeps a session from being opened."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from tests.harness.fleet import Fleet
+from tests.harness.process import BIN, wait_until
+from tests.stories.shells import NOTHING, ended, env_of, run
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with Fleet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def agent(fleet):
+    device = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
+    fleet.wait_for_report(device)
+    return device
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="pd") as name:
+        yield pathlib.Path(name)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * 1024 * 1024])
+def test_a_file_comes_back_as_it_went(fleet, agent, folder, size):
+    source, there, back = (folder / name for name in ("here", "there is space", "back"))
+    source.write_bytes(os.urandom(size))
+    source.chmod(0o750)
+    device = agent.device_id()
+    said = fleet.alice.run("cp", source, f"{device}:{there}")
+    assert f"{size:,} bytes" in said
+    fleet.alice.run("cp", f"{device}:{there}", back)
+    for path in (there, back):
+        assert path.read_bytes() == source.read_bytes()
+        assert path.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_copy_that_was_broken_off_goes_on(fleet, agent, folder):
+    source, there = folder / "here", folder / "there"
+    source.write_bytes(os.urandom(64 * 1024 * 1024))
+    device = agent.device_id()
+    words = [str(BIN / "penguinctl"), "cp", f"{device}:{source}", str(there)]
+    part = folder / ".there.part"
+    with subprocess.Popen(words, env=env_of(fleet.alice), cwd="/") as process:
+        begun = lambda: part.exists() and part.stat().st_size > 1024 * 1024  # noqa: E731
+        wait_until(begun, 30, "nothing is copied")
+        process.send_signal(signal.SIGKILL)
+    assert not there.exists()
+    assert 0 < part.stat().st_size < source.stat().st_size
+    fleet.alice.run("cp", f"{device}:{source}", there)
+    assert there.read_bytes() == source.read_bytes()
+    assert not part.exists()
+
+
+def test_what_is_no_file_is_not_copied(fleet, agent, folder):
+    device = agent.device_id()
+    assert "no such file" in fleet.alice.run("cp", folder, f"{device}:/tmp/x", status=3)
+    assert "did not copy" in fleet.alice.run("cp", f"{device}:{folder}", folder / "x", status=6)
+    assert "exactly one" in fleet.alice.run("cp", folder, folder, status=2)
+    assert not (folder / "x").exists()
+
+
+def test_a_device_that_forbids_sessions_is_not_asked_for_one(fleet):
+    settings = "[allow]\nshell = false\n"
+    device = fleet.device(
+        plugins=fleet.plugins(nothing=NOTHING), settings=settings, token=fleet.alice.token()
+    )
+    fleet.wait_for_report(device)
+    done = run(fleet.alice, device.device_id(), "--", "true")
+    assert (done.returncode, b"own settings forbid shell" in done.stderr) == (255, True)
+
+
+def test_a_device_that_is_away_is_waited_for_only_if_wanted(fleet):
+    device = fleet.device(plugins=fleet.plugins(nothing=NOTHING))
+    device.enroll(fleet.alice.token())
+    name = device.device_id()
+    done = run(fleet.alice, name, "--", "true")
+    assert (done.returncode, b"--wait" in done.stderr) == (255, True)
+    words = [str(BIN / "penguinctl"), "shell", name, "--wait", "--", "echo came"]
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=env_of(fleet.alice)
+    ) as process:
+        time.sleep(3)
+        device.start()
+        assert process.communicate(timeout=60)[0] == b"came\n"
+    assert process.returncode == 0
+    wait_until(lambda: ended(fleet.alice, name), 10, "the session goes on")
+    alike = run(fleet.alice, "*", "--", "true")
+    assert (alike.returncode, b"Give an id: d-" in alike.stderr) == (255, True)
