@@ -10,12 +10,12 @@ NOTHING = "#!/bin/sh\necho {}\n"
 
 def env_of(operator, **more):
     """Return what an operator's own shell has."""
-    return environment(
-        HOME=str(operator.folder),
-        XDG_CONFIG_HOME=str(operator.folder / "config"),
-        GNUPGHOME=str(operator.folder / "gnupg"),
-        **more,
-    )
+    known = {
+        "HOME": str(operator.folder),
+        "XDG_CONFIG_HOME": str(operator.folder / "config"),
+        "GNUPGHOME": str(operator.folder / "gnupg"),
+    }
+    return environment(**(known | more))
 
 
 def shell_words(*words):
