@@ -4,6 +4,7 @@ The last test holds what ran against what there is, so the tests of this module 
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -64,6 +65,22 @@ def test_sessions_and_consent(agent):
     assert agent.run("sessions", "-o", "text")
     agent.run("sessions", "--end", "all")
     assert agent.try_run("consent", "no").returncode != 0
+
+
+def test_a_session_begins_once_somebody_agreed(fleet, alice):
+    settings = "[shell]\nrequire_consent = true\n"
+    plugins = fleet.plugins(firewall=FIREWALL)
+    device = fleet.device(plugins=plugins, settings=settings, token=alice.token())
+    fleet.wait_for_report(device)
+    for answer, status in (("no", 255), ("yes", 7)):
+        with ThreadPoolExecutor(1) as pool:
+            words = ("shell", device.device_id(), "--reason", "to see", "--", "exit 7")
+            opened = pool.submit(alice.try_run, *words)
+            asked = lambda: both(device, "sessions")["waiting_for_consent"]  # noqa: E731
+            (question,) = wait_until(asked, 30, "nobody is asked")
+            assert (question["operator"], question["reason"]) == ("alice", "to see")
+            device.run("consent", answer)
+            assert opened.result(60).returncode == status
 
 
 def test_enroll_waits_for_approval_and_unenroll_forgets(fleet, alice, tmp_path):
