@@ -94,7 +94,7 @@ def build(app: App, /, *, folder: Path | None, output_file: Path | None, **wishe
     epilog="""\b
 Examples:
   penguinctl release sign spring.release --reason "new firewall rules"
-  penguinctl release sign spring.release --yes
+  penguinctl release sign spring.release --yes -o json
 """
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -107,8 +107,18 @@ Examples:
 @click.option("--reason", default="", help="Why; stands in what you sign.")
 @yes_option
 @passphrase_option
+@output_option
 @pass_app
-def sign(app: App, /, *, file: Path, yes: bool, passphrase_file: Path | None, **facts: Any) -> None:
+def sign(
+    app: App,
+    /,
+    *,
+    file: Path,
+    yes: bool,
+    passphrase_file: Path | None,
+    output_format: str,
+    **facts: Any,
+) -> None:
     """Sign a release in its file; of one that is signed already, add a signature.
 
     So several operators can sign one after another before it is published.
@@ -123,9 +133,12 @@ def sign(app: App, /, *, file: Path, yes: bool, passphrase_file: Path | None, **
     else:
         made = releases.countersigned(app, found.envelope, **asked)
     release_file.write(file, found.signed(made.envelope))
-    count = len(made.opened.signers)
-    more = f"; {made.opened.missing} more needed" if made.opened.missing else ""
-    ui.out(f"Release {made.opened.payload.seq} has {count} signatures{more}.")
+    number, missing = made.opened.payload.seq, made.opened.missing
+    by = sorted(made.trust.operators[one] for one in made.opened.signers)
+    value = {"number": number, "signed_by": by, "missing_signatures": missing}
+    more = f"; {missing} more needed" if missing else ""
+    text = f"Release {number} has {len(by)} signatures{more}."
+    output.answer(output_format, value, lambda: ui.out(text))
 
 
 @click.command(

@@ -26,6 +26,7 @@ from tests.penguinctl import (
     simulated_order_book,
     simulated_orders,
     simulated_parameters,
+    simulated_releases,
     simulated_services,
 )
 
@@ -138,6 +139,7 @@ class Simulator:
         simulated_parameters.add(server, self)
         simulated_operators.add(server)
         simulated_orders.add(server, self)
+        simulated_releases.add(server, self)
         simulated_alerts.add(server)
         port = server.add_secure_port(f"{HOST}:{wanted}", credentials)
         server.start()

@@ -20,7 +20,7 @@ from penguindome.orders.bodies import CommandBody, WipeBody
 from penguindome.orders.opening import open_order
 from penguindome.orders.receipts import FINAL, Receipt, seal
 from penguindome.times import from_unix_ms, to_unix_ms, utc_now
-from penguindome.v1 import order_pb2
+from penguindome.v1 import order_pb2, release_pb2
 from tests.penguinctl import samples
 
 UNSENT = ("waiting", "queued")
@@ -28,12 +28,16 @@ UNSENT = ("waiting", "queued")
 
 @dataclass
 class Kept:
-    """An order as the simulated server keeps it; `outputs` by device and stream."""
+    """An order as the simulated server keeps it; `outputs` by device and stream.
+
+    A release has its state, reason, plan and open rings in `rollout`.
+    """
 
     envelope: Envelope
     order: order_pb2.Order
     targets: dict
     outputs: dict = field(default_factory=dict)
+    rollout: release_pb2.Release | None = None
 
 
 class Book:
@@ -83,6 +87,7 @@ class Book:
             order_id=payload.id,
             kind=payload.kind,
             name=getattr(opened.body, "name", getattr(opened.body, "level", "")),
+            number=payload.seq or 0,
             reason=payload.reason,
             by=payload.by,
             signed_by=sorted(document.operators[one] for one in opened.signers),
@@ -101,7 +106,7 @@ class Book:
                 state="waiting" if opened.missing else "queued",
                 connected=online.get(one, False),
             )
-            for one, name in opened.body.hostnames.items()
+            for one, name in getattr(opened.body, "hostnames", {}).items()
         }
         self.kept[payload.id] = Kept(envelope, order, targets)
         self.begin(payload.id)

@@ -11,6 +11,7 @@ import grpc
 from penguindome.envelope import Envelope
 from penguindome.errors import Forbidden, PreconditionFailed
 from penguindome.v1 import envelope_pb2, order_pb2, order_pb2_grpc
+from tests.penguinctl import simulated_releases
 from tests.penguinctl.simulated_order_book import UNSENT
 
 
@@ -24,6 +25,8 @@ class Orders(order_pb2_grpc.OrderServiceServicer):
 
     def SubmitOrder(self, request, context):  # noqa: N802 -- gRPC's name
         kept = self.book.take(_envelope(request.envelope))
+        if kept.order.kind == "release" and kept.rollout is None:
+            simulated_releases.begin(kept, request.rollout)
         return order_pb2.SubmitOrderResponse(order=self.book.summary(kept))
 
     def ApproveOrder(self, request, context):  # noqa: N802

@@ -45,12 +45,22 @@ ARGUMENTS = {
     "command cancel": [samples.ORDER],
     "wipe status": ["web-1"],
     "order show": [samples.ORDER],
+    "release sign": ["{home}/tree.release", "--yes"],
+    "release diff": ["{home}/other", "1"],
+    "patch cancel": ["plugins/mood", "--yes"],
 }
 AFTERWARDS = {"run": ["--", "x"]}
 # Said once for all commands.
 COMMON = {"--output", "--columns", "--sort", "--watch"}
 # The page shows only what these add to another shape, or keys that are data.
-PARTIAL = {"issue show", "issue open", "server status", "trust propose"}
+PARTIAL = {
+    "release show",
+    "patch list",
+    "issue show",
+    "issue open",
+    "server status",
+    "trust propose",
+}
 
 
 def leaves():
@@ -114,6 +124,19 @@ def trust_stays(simulator, operator):
             path.unlink()
 
 
+def publish(operator):
+    """Publish a release in two rings, of a folder; a file of it and another folder lie beside."""
+    for folder, plugin in (("tree", "mood"), ("other", "taste")):
+        place = operator.home / folder / "plugins" / plugin
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("#!/bin/sh\necho '{}'\n")
+        place.chmod(0o755)
+    tree, file = operator.home / "tree", operator.home / "tree.release"
+    assert operator("release", "build", str(tree), "-o", str(file)).code == 0
+    done = operator("release", "publish", str(tree), "--ring", "canary=label:canary", "--yes")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.usefixtures("trust_stays")
 @pytest.mark.parametrize("name", SHAPES)
 def test_shape_of_json(simulator, operator, name):
@@ -128,7 +151,13 @@ def test_shape_of_json(simulator, operator, name):
     if name == "trust withdraw":
         assert operator("trust", "propose", "--renew", "--yes").code == 0
     simulator.orders.fill()
-    words = [*name.split(), *ARGUMENTS.get(name, []), "-o", "json", *AFTERWARDS.get(name, [])]
+    if name.startswith("release "):
+        publish(operator)
+    if name.startswith("patch "):
+        # It waits, as this device is not connected.
+        assert operator("patch", "rm", "plugins/mood", "db-1", "--yes").code == 0
+    given = [word.format(home=operator.home) for word in ARGUMENTS.get(name, [])]
+    words = [*name.split(), *given, "-o", "json", *AFTERWARDS.get(name, [])]
     result = operator(*words)
     assert result.out, result.err
     same_keys(SHAPES[name], json.loads(result.out), exact=name not in PARTIAL)
