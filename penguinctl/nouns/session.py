@@ -83,12 +83,14 @@ Examples:
 )
 @click.argument("session_id", metavar="SESSION")
 @click.option("--reason", default="", help="Why; both ends are told.")
+@output_option
 @pass_app
-def kill(app: App, session_id: str, reason: str) -> None:
+def kill(app: App, session_id: str, reason: str, output_format: str) -> None:
     """End a session that goes on; everything that it started on the device ends with it."""
     request = wire.shell_pb2.EndSessionRequest(order_id=session_id, reason=reason)
     app.call("shell.EndSession", request)
-    ui.out("The session is being ended.")
+    value = {"session": session_id, "ending": True}
+    output.answer(output_format, value, lambda: ui.out("The session is being ended."))
 
 
 for _command in session_recording.COMMANDS:

@@ -88,6 +88,6 @@ def _kill(alice, device, signed):
             30, "it does not begin",
         )  # fmt: skip
         wait_until(lambda: alice.json(*find)["sessions"][0]["state"] == "running", 20, "it waits")
-        alice.run("session", "kill", shown[0]["session_id"], "--reason", "enough")
+        alice.run("session", "kill", shown[0]["session_id"], "--reason", "enough", "-o", "json")
         said = process.communicate(timeout=30)[1]
     assert (process.returncode, b"enough" in said) == (255, True), said
