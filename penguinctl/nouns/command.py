@@ -85,6 +85,8 @@ def output(app: App, *, order_id: str, device: str, stream: str | None, output_f
 
     Of one device the bytes are printed as they were, unless a terminal shows them; of several, each
     line has the hostname in front. What was standard error goes to standard error.
+
+    Ends with 8 if a device on which it ended has yet to send some of it.
     """
     from penguinctl import order_output  # noqa: PLC0415 -- --help stays quick
 

@@ -32,6 +32,21 @@ def test_output_is_read_later_byte_by_byte(commander, book):
     assert commander("command", "output", order_id, samples.TWIN_1).out == "hello\n"
 
 
+def test_output_that_a_device_still_owes_is_told_and_ends_with_8(commander, book):
+    commander("run", "web-1", "--", "x")
+    kept = only(book)
+    kept.outputs[samples.WEB, "stdout"] = b"hel"
+    words = ("command", "output", kept.order.order_id)
+    told = "web-1 has yet to send 3 bytes of its standard output."
+    for form in ((), ("--stdout",), ("-o", "json")):
+        result = commander(*words, *form)
+        assert (result.code, told in result.err, "hel" in result.out) == (8, True, True)
+    assert commander(*words, "--stderr").code == 0
+    kept.outputs[samples.WEB, "stdout"] = b"hello\n"
+    assert (done := commander(*words)).code == 0
+    assert (done.out, done.err) == ("hello\n", "")
+
+
 def test_commands_are_listed_and_shown_with_whose_word_it_is(commander, book):
     commander("run", "web-1", "db-1", "--name", "fix", "--", "x")
     order_id = only(book).order.order_id
