@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.shell.endpoint import Endpoint, Mark
+from penguindome.shell.pulse import SILENT, Pulse
 from penguindome.v1 import shell_pb2 as pb
 from penguindome.v1 import shell_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penguindome.shell.answer import SealedAnswer
 
 RETRY_SECONDS = 0.5
@@ -37,10 +40,10 @@ class Leg:
     Args:
         order_id: the shell order's.
         owner: has the session.
-        channel: returns a channel to the server; a new one when the former was lost.
+        channel: returns a new channel to the server; a lost one is closed and not used again.
     """
 
-    def __init__(self, order_id: str, owner: Owner, channel: Any) -> None:
+    def __init__(self, order_id: str, owner: Owner, channel: Callable[[], Any]) -> None:
         self._order_id = order_id
         self._owner = owner
         self._channel = channel
@@ -53,16 +56,19 @@ class Leg:
             PenguinDomeError: The server refuses the session.
         """
         while True:
+            channel = self._channel()
             try:
-                await self._once()
+                await self._once(channel)
             except Unavailable:
                 self._owner.news("waiting-link", "the server cannot be reached")
+            finally:
+                await channel.close()
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _once(self) -> None:
+    async def _once(self, channel: Any) -> None:
         import grpc  # noqa: PLC0415 -- --help stays quick
 
-        stub: Any = shell_pb2_grpc.ShellServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
+        stub: Any = shell_pb2_grpc.ShellServiceStub(channel)  # type: ignore[no-untyped-call] # generated
         call = stub.Attach()
         why: PenguinDomeError | None = None
         try:
@@ -73,6 +79,8 @@ class Leg:
                     why = from_rpc_error(error)
                 except PenguinDomeError as error:
                     why = error
+        except* Unavailable as silent:
+            why = Unavailable(str(silent.exceptions[0]), code=SILENT)
         finally:
             if self._endpoint is not None:
                 self._endpoint.lost()
@@ -84,15 +92,20 @@ class Leg:
         held = 0 if self._endpoint is None else self._endpoint.received
         start = pb.AttachStart(order_id=self._order_id, acknowledged=held)
         await call.write(pb.AttachRequest(start=start))
-        writing: asyncio.Task[None] | None = None
+        pulse: Pulse | None = None
+        beside: list[asyncio.Task[None]] = []
         try:
             async for message in call:
                 self._take(message)
-                if writing is None and self._endpoint is not None:
-                    writing = group.create_task(_write(call, self._endpoint), name="writer")
+                if pulse is None and self._endpoint is not None:
+                    pulse = Pulse(self._endpoint.beat)
+                    works = (_write(call, self._endpoint), pulse.run())
+                    beside = [group.create_task(one) for one in works]
+                if pulse is not None:
+                    pulse.heard()
         finally:
-            if writing is not None:
-                writing.cancel()
+            for one in beside:
+                one.cancel()
 
     def _take(self, message: pb.AttachResponse) -> None:
         kind = message.WhichOneof("message")
@@ -122,6 +135,8 @@ async def _write(call: Any, endpoint: Endpoint) -> None:
 def _request(what: bytes | int | Mark) -> pb.AttachRequest:
     if isinstance(what, bytes):
         return pb.AttachRequest(frame=what)
-    if isinstance(what, Mark):
+    if what is Mark.SYNCED:
         return pb.AttachRequest(synced=pb.Synced())
+    if what is Mark.ALIVE:
+        return pb.AttachRequest(alive=pb.Alive())
     return pb.AttachRequest(acknowledged=what)

@@ -100,8 +100,7 @@ def make_client(opened: Opened, *, in_raw: bool) -> Client:
 
 async def attached(app: App, opened: Opened, client: Client, loops: list[Loop]) -> Exit:
     """Hold the link and run loops until the session ended."""
-    channel = _channel(app)
-    leg = Leg(opened.order_id, client, channel)
+    leg = Leg(opened.order_id, client, lambda: _channel(app))
 
     async def guarded(loop: Loop) -> None:
         try:
@@ -109,16 +108,13 @@ async def attached(app: App, opened: Opened, client: Client, loops: list[Loop]) 
         except PenguinDomeError as error:
             client.fail(error)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(guarded(one)) for one in (leg.run, *loops)]
-            how = await client.ended
-            # The device ends when it knows that we have everything.
-            await asyncio.sleep(FAREWELL_SECONDS)
-            for one in tasks:
-                one.cancel()
-    finally:
-        await channel.close()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(guarded(one)) for one in (leg.run, *loops)]
+        how = await client.ended
+        # The device ends when it knows that we have everything.
+        await asyncio.sleep(FAREWELL_SECONDS)
+        for one in tasks:
+            one.cancel()
     return how
 
 

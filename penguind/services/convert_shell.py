@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penguind.services.convert_device import unix_ms
 from penguind.shells.live import (
     Acknowledged,
+    Alive,
     Answered,
     EndWanted,
     Frame,
@@ -40,25 +41,29 @@ def to_operator(message: Message) -> pb.AttachResponse | None:
         case News():
             state = pb.SessionState(state=message.state, reason=message.reason)
             return pb.AttachResponse(state=state)
+        case Alive():
+            return pb.AttachResponse(alive=pb.Alive())
         case _:
             return None
 
 
 def to_device(message: Message) -> pb.ServeResponse | None:
     """Return a message for the device's leg."""
+    made: pb.ServeResponse | None = None
     match message:
         case Frame():
-            return pb.ServeResponse(frame=message.data)
+            made = pb.ServeResponse(frame=message.data)
         case Acknowledged():
-            return pb.ServeResponse(acknowledged=message.count)
+            made = pb.ServeResponse(acknowledged=message.count)
         case OperatorHere():
-            return pb.ServeResponse(here=pb.OperatorHere(acknowledged=message.count))
+            made = pb.ServeResponse(here=pb.OperatorHere(acknowledged=message.count))
         case OperatorLost():
-            return pb.ServeResponse(lost=pb.OperatorLost())
+            made = pb.ServeResponse(lost=pb.OperatorLost())
         case EndWanted():
-            return pb.ServeResponse(end=pb.ServerEnd(reason=message.reason))
-        case _:
-            return None
+            made = pb.ServeResponse(end=pb.ServerEnd(reason=message.reason))
+        case Alive():
+            made = pb.ServeResponse(alive=pb.Alive())
+    return made
 
 
 def from_leg(message: pb.AttachRequest | pb.ServeRequest) -> Frame | Acknowledged | None:

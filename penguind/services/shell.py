@@ -61,7 +61,7 @@ class ShellService(ShellServiceServicer):
         leg = session.join_operator(first.start.acknowledged)
         try:
             await hold(
-                _read(requests, lambda message: session.from_operator(leg, message)),
+                _read(requests, leg, lambda message: session.from_operator(leg, message)),
                 _write(context, leg, to_operator),
                 who.ended.wait(),
                 beside=self._desk.ending(session),
@@ -88,7 +88,7 @@ class ShellService(ShellServiceServicer):
         leg = session.join_device(Answered(answer.payload, answer.signature, answer.acknowledged))
         try:
             await hold(
-                _read(requests, lambda message: session.from_device(leg, message)),
+                _read(requests, leg, lambda message: session.from_device(leg, message)),
                 _write(context, leg, to_device),
                 who.ended.wait(),
             )
@@ -174,12 +174,17 @@ class ShellService(ShellServiceServicer):
 
 
 async def _read(
-    requests: AsyncIterator[Any], take: Callable[[Frame | Acknowledged | None], None]
+    requests: AsyncIterator[Any],
+    leg: Outlet,
+    take: Callable[[Frame | Acknowledged | None], None],
 ) -> None:
     async for message in requests:
         if message.ByteSize() > _FRAME_LIMIT_BYTES:
             raise InvalidInput("a frame is too large", code="bad-frame")
-        take(from_leg(message))
+        if message.HasField("alive"):
+            leg.asked()
+        else:
+            take(from_leg(message))
 
 
 async def _write(context: Any, leg: Outlet, convert: Callable[[Message], Any]) -> None:

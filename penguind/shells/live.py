@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Several windows: acknowledgements and frames that were under way when an end came back.
 WAITING_BYTES = 2 * 1024 * 1024
+_LEAST_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,12 @@ class News:
     reason: str = ""
 
 
-Message = Frame | Acknowledged | Answered | OperatorHere | OperatorLost | EndWanted | News
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The answer to an end that asks whether we are there."""
+
+
+Message = Alive | Frame | Acknowledged | Answered | OperatorHere | OperatorLost | EndWanted | News
 
 
 class Outlet:
@@ -80,6 +86,7 @@ class Outlet:
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.over = False
+        self._asked = False
         self._waiting: deque[Message] = deque()
         self._bytes = 0
 
@@ -87,7 +94,7 @@ class Outlet:
         """Add a message; False when more waits than an honest end has under way."""
         if self.over:
             return True
-        self._bytes += len(message.data) if isinstance(message, Frame) else 0
+        self._bytes += _size(message)
         self._waiting.append(message)
         self.wake.set()
         return self._bytes <= WAITING_BYTES
@@ -95,23 +102,36 @@ class Outlet:
     def take(self) -> Message | None:
         """Remove and return the next message, None when nothing waits."""
         self.wake.clear()
+        if self._asked:
+            self._asked = False
+            self.wake.set()
+            return Alive()
         if not self._waiting:
             return None
         message = self._waiting.popleft()
-        if isinstance(message, Frame):
-            self._bytes -= len(message.data)
+        self._bytes -= _size(message)
         self.wake.set()
         return message
+
+    def asked(self) -> None:
+        """Answer an end that asks whether we are there, once however often it asked."""
+        self._asked = True
+        self.wake.set()
 
     def forget_frames(self) -> None:
         """Drop frames that wait: they are sent again."""
         self._waiting = deque(one for one in self._waiting if not isinstance(one, Frame))
-        self._bytes = 0
+        self._bytes = sum(map(_size, self._waiting))
 
     def end(self) -> None:
         """Let the leg end after what waits."""
         self.over = True
         self.wake.set()
+
+
+def _size(message: Message) -> int:
+    """Return what a message counts for while it waits; an empty one takes memory, too."""
+    return _LEAST_BYTES + (len(message.data) if isinstance(message, Frame) else 0)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from penguindome.durable import make_private_dir
 from penguindome.errors import PenguinDomeError
 from penguindome.shell.answer import Answer, SealedAnswer, payload_hash, seal_answer
 from penguindome.shell.endpoint import Endpoint
+from penguindome.shell.pulse import SILENT
 from penguindome.shell.sealing import Ephemeral
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ class Host:
                     await leg.run(connection.channel)
                 except PenguinDomeError as error:
                     log.info("The session's link is lost: {}", error)
+                    if error.code == SILENT and link.connection is connection:
+                        # Everything else goes the same way; a new connection may find another.
+                        link.reconnect()
             await asyncio.sleep(RETRY_SECONDS)
 
     def _answer(self, ephemeral: Ephemeral) -> SealedAnswer:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from penguindome.error_wire import from_rpc_error
+from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.shell.endpoint import Mark
+from penguindome.shell.pulse import SILENT, Pulse
 from penguindome.v1 import shell_pb2 as pb
 from penguindome.v1 import shell_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penguindome.errors import PenguinDomeError
     from penguindome.shell.answer import SealedAnswer
     from penguindome.shell.endpoint import Endpoint
 
@@ -60,20 +61,28 @@ class Leg:
         try:
             async with asyncio.TaskGroup() as group:
                 try:
-                    await call.write(pb.ServeRequest(start=self._start()))
-                    writing = group.create_task(self._write(call), name="shell writer")
-                    try:
-                        async for message in call:
-                            self._take(message)
-                    finally:
-                        writing.cancel()
+                    await self._read(call, group)
                 except grpc.RpcError as error:
                     why = from_rpc_error(error)
+        except* Unavailable as silent:
+            why = Unavailable(str(silent.exceptions[0]), code=SILENT)
         finally:
             self._endpoint.lost()
             call.cancel()
         if why is not None:
             raise why
+
+    async def _read(self, call: Any, group: asyncio.TaskGroup) -> None:
+        await call.write(pb.ServeRequest(start=self._start()))
+        pulse = Pulse(self._endpoint.beat)
+        beside = [group.create_task(one) for one in (self._write(call), pulse.run())]
+        try:
+            async for message in call:
+                pulse.heard()
+                self._take(message)
+        finally:
+            for one in beside:
+                one.cancel()
 
     def _start(self) -> pb.ServeStart:
         answer = pb.DeviceAnswer(
@@ -87,10 +96,14 @@ class Leg:
         kind = message.WhichOneof("message")
         if kind == "frame":
             self._received(message.frame)
-        elif kind == "acknowledged":
-            self._endpoint.acknowledged(message.acknowledged)
-        elif kind == "here":
-            self._endpoint.joined(message.here.acknowledged)
+        elif kind in ("acknowledged", "here"):
+            try:
+                if kind == "here":
+                    self._endpoint.joined(message.here.acknowledged)
+                else:
+                    self._endpoint.acknowledged(message.acknowledged)
+            except PenguinDomeError as error:
+                self._end(error.reason, error.code)
         elif kind == "lost":
             self._endpoint.lost()
         elif kind == "end":
@@ -106,6 +119,8 @@ class Leg:
 def _request(what: bytes | int | Mark) -> pb.ServeRequest:
     if isinstance(what, bytes):
         return pb.ServeRequest(frame=what)
-    if isinstance(what, Mark):
+    if what is Mark.SYNCED:
         return pb.ServeRequest(synced=pb.Synced())
+    if what is Mark.ALIVE:
+        return pb.ServeRequest(alive=pb.Alive())
     return pb.ServeRequest(acknowledged=what)

@@ -22,6 +22,7 @@ class Mark(Enum):
     """What a link's writer sends besides frames and acknowledgements."""
 
     SYNCED = "synced"
+    ALIVE = "alive"
 
 
 class Endpoint:
@@ -121,6 +122,11 @@ class Endpoint:
         """Send nothing until the next link."""
         self.is_joined = False
         self._writes.clear()
+
+    def beat(self) -> None:
+        """Ask the server whether it is there, before anything else."""
+        self._writes.appendleft(Mark.ALIVE)
+        self._wake.set()
 
     async def next_write(self) -> bytes | int | Mark:
         """Return what the link has to send next: a frame, an acknowledgement or a mark."""

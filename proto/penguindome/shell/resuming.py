@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from penguindome.errors import Forbidden
-from penguindome.shell.sealing import frame_count
+from penguindome.shell.sealing import OVERHEAD_BYTES, frame_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +66,17 @@ class Outgoing:
 
 
 class Incoming:
-    """Frames on their way in: tells which are new, and when to acknowledge."""
+    """Frames on their way in: tells which are new, and when to acknowledge.
+
+    Over one link only what was used is acknowledged, so that a slow reader holds up the sender and
+    nothing piles up between them; after a loss `count` says what is here, used or not.
+    """
 
     def __init__(self, acknowledge_bytes: int = ACKNOWLEDGE_BYTES) -> None:
         self._every = acknowledge_bytes
         self._unsaid = 0
+        self._unused: deque[int] = deque()
+        self._used_bytes = 0
         self.count = 0
 
     def is_new(self, sealed: bytes) -> bool:
@@ -78,15 +84,21 @@ class Incoming:
         if 0 <= frame_count(sealed) < self.count:
             return False
         self.count += 1
+        self._unused.append(len(sealed) - OVERHEAD_BYTES)
         return True
 
     def consumed(self, size: int) -> int | None:
         """Take note of bytes that were used; returns how many frames to acknowledge, if it is time.
 
-        What came and was not used yet is acknowledged along with it: it is bounded by the window.
+        More than there is means everything.
         """
         self._unsaid += size
+        self._used_bytes += size
+        while self._unused and self._unused[0] <= self._used_bytes:
+            self._used_bytes -= self._unused.popleft()
+        if not self._unused:
+            self._used_bytes = 0
         if self._unsaid < self._every:
             return None
         self._unsaid = 0
-        return self.count
+        return self.count - len(self._unused)

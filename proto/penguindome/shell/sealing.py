@@ -31,6 +31,8 @@ _RAW = serialization.Encoding.Raw
 _RAW_PUBLIC = serialization.PublicFormat.Raw
 _COUNT_BYTES = 8
 _HEAD_BYTES = _COUNT_BYTES + 1
+# What a sealed frame has beside its bytes: the head, and the cipher's tag.
+OVERHEAD_BYTES = _HEAD_BYTES + 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""Measure a remote shell beside OpenSSH, at the same terminal, in the same run.
+
+Everything of ours is on: sealed end to end, recorded, chained, handed in; penguind, penguin-agent
+and penguinctl are processes of their own. `ssh -J` makes the two hops that ours makes. Rounds
+alternate; the best of all rounds counts for each, since the machine has other things to do.
+
+Run as root: python -m tests.bench.shell [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import quantiles
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tests.bench.ssh_loopback import LoopbackSsh
+from tests.bench.terminal import Terminal
+from tests.harness.fleet import Fleet
+from tests.stories.shells import NOTHING, env_of, shell_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROMPT = b"far> "
+BASH = ("env", f"PS1={PROMPT.decode()}", "bash", "--norc", "--noprofile", "-i")
+KEYS = 200
+APART_SECONDS = 0.010
+SLOW_BYTES_PER_SECOND = 1_000_000
+BULK = {"base64": b"head -c 12M /dev/zero | base64", "seq": b"seq 1500000"}
+MIB = 1024 * 1024
+# The bars: milliseconds, ratios to ssh -J, MiB.
+BARS = {"prompt": 300.0, "p50": 3.0, "p99": 10.0, "p50 ratio": 3.0, "bulk": 0.8, "growth": 32.0}
+
+
+def main() -> int:
+    """Measure, print, and fail where a bar is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.shell")
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    print(f"load {os.getloadavg()[0]:.1f}, best of {rounds} rounds")
+    with Fleet() as fleet, tempfile.TemporaryDirectory(prefix="pd") as name:
+        agent = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
+        fleet.wait_for_report(agent)
+        device, env = agent.device_id(), env_of(fleet.alice, TERM="xterm")
+        with LoopbackSsh(Path(name)) as ssh:
+            ways = {
+                "ssh": lambda *words: ssh.words("near", *_quoted(words)),
+                "ssh -J": lambda *words: ssh.words("far", *_quoted(words)),
+                "ours": lambda *words: shell_words(
+                    device, *(("-t", "--", *words) if words else ())
+                ),
+            }
+            found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+            for _ in range(rounds):
+                for way, words in ways.items():
+                    found[way].append(_round(words, env))
+            best = {way: _best(several) for way, several in found.items()}
+            growth = _stalled(ways["ours"](*BASH), env, fleet, agent)
+    _print(best, growth)
+    print(f"load {os.getloadavg()[0]:.1f}")
+    missed = _missed(best, growth)
+    print("missed: " + ", ".join(missed) if missed else "every bar is met")
+    return 1 if missed else 0
+
+
+def _quoted(words: Sequence[str]) -> list[str]:
+    return [f"'{word}'" for word in words]
+
+
+def _round(words: Callable[..., list[str]], env: Mapping[str, str]) -> dict[str, float]:
+    """Return everything that is measured of one way, once; times in milliseconds."""
+    values = {"login": _login(words(), env)}
+    with Terminal(words(*BASH), env) as terminal:
+        terminal.see(PROMPT)
+        values["prompt"] = _milliseconds(terminal.started)
+        terminal.quiet()
+        values |= _echo(terminal, "bash")
+        for name, line in BULK.items():
+            values[name] = _bulk(terminal, line)
+        values["^C"] = _interrupt(terminal, None)
+        values["^C at 1 MB/s"] = _interrupt(terminal, SLOW_BYTES_PER_SECOND)
+        terminal.type(b"cat\r")
+        terminal.quiet()
+        values |= _echo(terminal, "cat")
+        terminal.type(b"\x03")
+        terminal.see(PROMPT)
+        terminal.type(b"exit\r")
+        terminal.quiet()
+    return values
+
+
+def _milliseconds(since: float) -> float:
+    return (time.perf_counter() - since) * 1000
+
+
+def _login(words: list[str], env: Mapping[str, str]) -> float:
+    """Return how long it takes until a login shell has shown something that ends like a prompt."""
+    with Terminal(words, env) as terminal:
+        shown, end = b"", time.monotonic() + 30
+        while not shown.rstrip().endswith((b"#", b"$")) and time.monotonic() < end:
+            shown += terminal.look(1.0)
+        took = _milliseconds(terminal.started)
+        terminal.type(b"exit\r")
+        terminal.quiet()
+    return took
+
+
+def _echo(terminal: Terminal, name: str) -> dict[str, float]:
+    """Return percentiles of how long a typed letter takes to be shown."""
+    took = []
+    for number in range(KEYS):
+        began = time.perf_counter()
+        terminal.type(b"x")
+        terminal.see(b"x", 10)
+        took.append(_milliseconds(began))
+        time.sleep(APART_SECONDS)
+        if number % 50 == 49:
+            terminal.type(b"\x15")
+            terminal.quiet(0.1)
+    cuts = quantiles(took, n=100)
+    return {f"{name} p50": cuts[49], f"{name} p99": cuts[98]}
+
+
+def _bulk(terminal: Terminal, line: bytes) -> float:
+    """Return the rate at which a program's output is shown, MB/s."""
+    terminal.type(line + b"; echo EN''D\r")
+    began = time.perf_counter()
+    count = terminal.see(b"END", 120)
+    rate = count / (time.perf_counter() - began) / 1e6
+    terminal.quiet()
+    return rate
+
+
+def _interrupt(terminal: Terminal, bytes_per_second: int | None) -> float:
+    """Return how long a flood goes on after it is interrupted."""
+    terminal.type(b"yes\r")
+    _read(terminal, bytes_per_second, time.perf_counter() + 2.0)
+    terminal.type(b"\x03")
+    began = time.perf_counter()
+    _read(terminal, bytes_per_second, began + 60.0, until=PROMPT)
+    took = _milliseconds(began)
+    terminal.quiet()
+    return took
+
+
+def _read(
+    terminal: Terminal, bytes_per_second: int | None, end: float, until: bytes | None = None
+) -> None:
+    """Read at a rate until a time or a text."""
+    began, count, tail = time.perf_counter(), 0, b""
+    while time.perf_counter() < end and (until is None or until not in tail):
+        data = terminal.look(0.05, 16384)
+        tail, count = tail[-16:] + data, count + len(data)
+        if bytes_per_second is not None:
+            ahead = count / bytes_per_second - (time.perf_counter() - began)
+            time.sleep(max(ahead, 0))
+
+
+def _stalled(
+    words: list[str], env: Mapping[str, str], fleet: Fleet, agent: object
+) -> dict[str, float]:
+    """Return by how many MiB each process grows while nobody reads a flood."""
+    with Terminal(words, env) as terminal:
+        terminal.see(PROMPT)
+        terminal.quiet()
+        terminal.type(b"head -c 1M /dev/zero | base64; echo EN''D\r")
+        terminal.see(b"END")
+        processes = {
+            "penguind": psutil.Process(fleet.server.process.pid),  # type: ignore[union-attr] # runs
+            "penguin-agent": psutil.Process(agent.process.pid),  # type: ignore[attr-defined] # runs
+            "penguinctl": psutil.Process(terminal.pid),
+        }
+        before = {name: one.memory_info().rss for name, one in processes.items()}
+        terminal.type(b"yes\r")
+        most = dict.fromkeys(processes, 0.0)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            for name, one in processes.items():
+                most[name] = max(most[name], (one.memory_info().rss - before[name]) / MIB)
+            time.sleep(0.1)
+        terminal.type(b"\x03")
+        terminal.see(PROMPT)
+    return most
+
+
+def _best(several: list[dict[str, float]]) -> dict[str, float]:
+    rates = set(BULK)
+    return {
+        name: (max if name in rates else min)(one[name] for one in several) for name in several[0]
+    }
+
+
+def _print(best: dict[str, dict[str, float]], growth: dict[str, float]) -> None:
+    print(f"{'':16}" + "".join(f"{way:>12}" for way in best) + f"{'ours/ssh -J':>14}")
+    for name in best["ours"]:
+        unit = "MB/s" if name in BULK else "ms"
+        row = "".join(f"{best[way][name]:12.2f}" for way in best)
+        ratio = best["ours"][name] / best["ssh -J"][name]
+        print(f"{name:16}{row}{ratio:14.2f}  {unit}")
+    for name, size in growth.items():
+        print(f"{name} grows by {size:.1f} MiB while nobody reads")
+
+
+def _missed(best: dict[str, dict[str, float]], growth: dict[str, float]) -> list[str]:
+    """Return the names of the bars that are missed."""
+    ours, jump = best["ours"], best["ssh -J"]
+    met = {
+        "prompt": ours["prompt"] <= BARS["prompt"],
+        "memory": max(growth.values()) < BARS["growth"],
+    }
+    for name in ("bash", "cat"):
+        met[f"{name} p50"] = ours[f"{name} p50"] <= min(
+            BARS["p50"], BARS["p50 ratio"] * jump[f"{name} p50"]
+        )
+        met[f"{name} p99"] = ours[f"{name} p99"] <= BARS["p99"]
+    met |= {name: ours[name] >= BARS["bulk"] * jump[name] for name in BULK}
+    return [name for name, is_met in met.items() if not is_met]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
