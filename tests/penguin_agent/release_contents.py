@@ -6,7 +6,7 @@ import asyncio
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from penguindome.errors import NotFound, Unavailable
+from penguindome.errors import LimitExceeded, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,6 +20,7 @@ class Contents:
     Attributes:
         pieces: What is sent of a content instead of its bytes, by hash.
         cut: How many bytes go out before the connection is lost, one entry for each time.
+        busy: After how many seconds to ask again, one entry for each time that it is asked in vain.
         asked: Order, hash and offset of every request.
     """
 
@@ -27,6 +28,7 @@ class Contents:
         self.blobs: dict[str, bytes] = {}
         self.pieces: dict[str, Any] = {}
         self.cut: list[int] = []
+        self.busy: list[int] = []
         self.asked: list[tuple[str, str, int]] = []
 
     def add(self, *data: bytes) -> None:
@@ -34,6 +36,8 @@ class Contents:
 
     async def fetch(self, order_id: str, sha256: str, offset: int) -> AsyncGenerator[bytes, None]:
         self.asked.append((order_id, sha256, offset))
+        if self.busy:
+            raise LimitExceeded("too much", code="busy", retry_after_seconds=self.busy.pop(0))
         if sha256 in self.pieces:
             for piece in self.pieces[sha256]():
                 yield piece

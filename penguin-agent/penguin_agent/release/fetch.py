@@ -32,6 +32,8 @@ NOT_CONNECTED = "not-connected"
 BARREN_LIMIT = 30
 # A stream that brings nothing for so long is given up, and asked again.
 STALL_SECONDS = 60.0
+# A server that has too much to do says for how long; it is believed up to this.
+_LONGEST_PAUSE_SECONDS = 300.0
 # Beyond what is needed: a device whose disk is full has worse troubles than an old release.
 RESERVE_BYTES = 32 * 1024 * 1024
 
@@ -44,6 +46,7 @@ class BlobSource(Protocol):
 
         Raises:
             Unavailable: The connection was lost, or there is none (NOT_CONNECTED): try again.
+            LimitExceeded: The server has too much to do: try again.
             PenguinDomeError: The server refuses.
         """
 
@@ -126,7 +129,8 @@ class Fetcher:
                 if self._now() >= until or barren >= BARREN_LIMIT:
                     raise
                 log.info("{} of order {} is fetched again: {}", entry.path, order_id, error)
-                await asyncio.sleep(backoff.next_seconds())
+                asked = min(float(error.retry_after_seconds), _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(max(backoff.next_seconds(), asked))
             else:
                 return
 
@@ -149,7 +153,7 @@ class Fetcher:
 
     async def _receive(self, order_id: str, entry: FileEntry, part: Part) -> None:
         loop = asyncio.get_running_loop()
-        stream = self._source.fetch(order_id, entry.sha256, part.size)
+        stream = self._pieces(order_id, entry.sha256, part.size)
         try:
             async with asyncio.timeout(self._stall_seconds) as limit, aclosing(stream):
                 async for data in stream:
@@ -161,3 +165,16 @@ class Fetcher:
                         limit.reschedule(loop.time() + self._stall_seconds)
         except TimeoutError:
             raise Unavailable("the stream brings nothing", code="timeout") from None
+
+    async def _pieces(self, order_id: str, digest: str, offset: int) -> AsyncGenerator[bytes, None]:
+        """Yield what the server sends; its limits pass, unlike those of our own disk."""
+        try:
+            async with aclosing(self._source.fetch(order_id, digest, offset)) as stream:
+                async for data in stream:
+                    yield data
+        except LimitExceeded as error:
+            raise Unavailable(
+                error.reason,
+                code=error.code,
+                retry_after_seconds=error.retry_after_seconds,
+            ) from None
