@@ -42,7 +42,7 @@ def agent_output(
         release: the number of the release in force, 0 for the package's own.
         altered: paths of files of the signed tree that are not as they were signed.
         denied: kinds of orders that the device's settings forbid.
-        refused_orders: `count` of envelopes that were no orders, and `reason` of the last.
+        refused_orders: `count` of envelopes of a week that were no orders, `reason` of the last.
     """
     value = {
         "version": version,

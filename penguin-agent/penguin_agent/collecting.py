@@ -49,7 +49,7 @@ class Collecting:
         version: the agent's.
         checked: returns the tree of signed files in force, of which the output `agent` tells.
         denied: kinds of orders that the device's settings forbid.
-        refused_orders: returns how many envelopes were no orders, and why the last was none.
+        refused_orders: returns how many envelopes of a week were no orders, and why.
         steady: seconds that never jump and count sleep.
     """
 

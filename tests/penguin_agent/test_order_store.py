@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from penguin_agent.clock import boottime
+from penguin_agent.orders.refusals import Refused
 from penguin_agent.orders.store_file import StoreFile
 from penguindome.errors import LimitExceeded, PreconditionFailed
 from penguindome.ids import new_ulid
@@ -157,6 +158,27 @@ def test_what_was_called_off_early_is_remembered_as_long_as_it_could_come(device
         assert store.refusals.called_off(claimed_id(envelope))
         store.forget(device.wall() + 61 * DAY)
         assert not store.refusals.called_off(claimed_id(envelope))
+
+    device.run(story)
+
+
+def test_what_was_refused_is_told_for_a_week_after_it_came_last(device):
+    now = utc_now()
+
+    def refuse(store, letter, time):
+        refused = Refused(letter * 64, "", "command", "not-signed", f"why {letter}", time, time)
+        store.refusals.add(refused, None)
+
+    async def story(device):
+        store = device.orders.store
+        assert store.refusals.count(now) == (0, "")
+        refuse(store, "a", now)
+        refuse(store, "b", now + DAY)
+        assert store.refusals.count(now + DAY) == (2, "why b")
+        assert store.refusals.count(now + 7 * DAY + MINUTE) == (1, "why b")
+        assert store.refusals.count(now + 8 * DAY + MINUTE) == (0, "")
+        refuse(store, "a", now + 8 * DAY)
+        assert store.refusals.count(now + 9 * DAY) == (1, "why a")
 
     device.run(story)
 

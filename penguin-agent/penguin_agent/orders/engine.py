@@ -75,10 +75,10 @@ class Engine:
 
     @property
     def refused(self) -> dict[str, Any]:
-        """Return how many envelopes nobody had signed who may, and why the last was refused."""
+        """Return how many envelopes of a week were no orders, and why the last was none."""
         if not self._store.file.is_open:
             return {"count": 0, "reason": ""}
-        count, reason = self._store.refusals.count()
+        count, reason = self._store.refusals.count(self._clock.now())
         return {"count": count, "reason": reason}
 
     async def run(self) -> None:

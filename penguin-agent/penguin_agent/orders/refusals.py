@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penguin_agent.orders.store_file import get_meta, set_meta
 from penguindome.times import from_unix_ms, to_unix_ms
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 REFUSED_LIMIT = 500
 CLAIMED_LIMIT = 64
 CALLED_OFF_LIMIT = 10_000
+# For so long the device tells of what it refused.
+COUNTED = timedelta(days=7)
 _WHY_LIMIT = 300
 _REMEMBERED = timedelta(days=60)
 
@@ -81,13 +82,15 @@ class Refusals:
             ).rowcount
             if not changed:
                 self._insert(connection, refused, sealed)
-            set_meta(connection, "refused_last", refused.why[:_WHY_LIMIT])
 
-    def count(self) -> tuple[int, str]:
-        """Return how many envelopes were refused since the birth, and why the last one was."""
+    def count(self, now: datetime) -> tuple[int, str]:
+        """Return how many envelopes were refused within a week, and why the last one was."""
         with self._file.transaction() as connection:
-            number = int(get_meta(connection, "refused_count") or 0)
-            return number, get_meta(connection, "refused_last")
+            rows = connection.execute(
+                "SELECT why FROM refused WHERE last_ms >= ? ORDER BY last_ms DESC, rowid DESC",
+                (to_unix_ms(now - COUNTED),),
+            ).fetchall()
+        return len(rows), rows[0]["why"] if rows else ""
 
     def call_off(self, order_ids: Iterable[str], kind: str, by_order: str, until: datetime) -> None:
         """Note orders that are called off before they came."""
@@ -138,9 +141,6 @@ class Refusals:
             "DELETE FROM refused WHERE rowid NOT IN"
             " (SELECT rowid FROM refused ORDER BY last_ms DESC, rowid DESC LIMIT ?)",
             (REFUSED_LIMIT,),
-        )
-        set_meta(
-            connection, "refused_count", str(int(get_meta(connection, "refused_count") or 0) + 1)
         )
         waiting = connection.execute("SELECT count(*) FROM receipts WHERE claimed").fetchone()[0]
         known = connection.execute(
