@@ -56,8 +56,10 @@ def take(wanted: dict[str, Any]) -> None:
     where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(part, flags, 0o600, dir_fd=where)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise ValueError("what an earlier copy left there is no file")
+    status = os.fstat(file)
+    # Another account that may write here would keep its hand on the file.
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+        raise ValueError("what an earlier copy left there is no file of ours")
     digest, offset = hashlib.sha256(), 0
     while offset < wanted["size"] and (data := os.read(file, PIECE)):
         digest.update(data)

@@ -147,20 +147,28 @@ def end_all() -> dict[int, int]:
     ended = reap()
     limit = time.monotonic() + POLITE_SECONDS
     for number in (signal.SIGHUP, signal.SIGCONT, signal.SIGTERM):
-        for pid in descendants():
+        for pid in descendants(os.getpid()):
             _kill(pid, number)
-    while descendants() and time.monotonic() < limit:
+    while not is_alone() and time.monotonic() < limit:
         time.sleep(STEP_SECONDS)
         ended.update(reap())
     for _ in range(KILL_ROUNDS):
-        left = descendants()
-        if not left:
+        if is_alone():
             break
-        for pid in left:
+        for pid in descendants(os.getpid()):
             _kill(pid, signal.SIGKILL)
         time.sleep(STEP_SECONDS)
         ended.update(reap())
     return ended
+
+
+def is_alone() -> bool:
+    """Tell whether nobody is below this process: the kernel knows, while /proc is read in steps."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _kill(pid: int, number: int) -> None:
@@ -168,8 +176,8 @@ def _kill(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def descendants() -> list[int]:
-    """Return the pids below this process, but for zombies."""
+def descendants(top: int) -> list[int]:
+    """Return the pids below a process, but for zombies."""
     children: dict[int, list[int]] = {}
     states: dict[int, bytes] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 -- pathlib takes 10 ms to import
@@ -182,7 +190,7 @@ def descendants() -> list[int]:
             continue
         children.setdefault(int(words[1]), []).append(int(name))
         states[int(name)] = words[0]
-    found = list(children.get(os.getpid(), []))
+    found = list(children.get(top, []))
     for pid in found:
         found += children.get(pid, [])
     return [pid for pid in found if states[pid] not in (b"Z", b"X")]

@@ -106,6 +106,12 @@ class PieceFolder:
         except (ValueError, KeyError, TypeError):
             raise Damaged("a piece of a recording is damaged", subject=str(place)) from None
 
+    def set_aside(self, number: int) -> None:
+        """Keep a piece that cannot be handed in, until the folder is removed."""
+        place = self.path / f"{number:08d}"
+        self._waiting -= place.stat().st_size
+        place.rename(self.path / f".{number:08d}.bad")
+
     def drop(self, number: int) -> None:
         """Forget a piece that the server has."""
         place = self.path / f"{number:08d}"

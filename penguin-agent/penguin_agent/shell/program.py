@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.shell.holder import descendants
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 
 HOLDER = Path(__file__).with_name("holder.py")
 START_SECONDS = 10.0
-END_SECONDS = 10.0
 NOT_STARTED = 127
 _WINSIZE = struct.Struct("HHHH")
+_CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ class Program:
         self._process = process
         self._reader, self._writer = channel
         self._terminal = keyboard in outputs.values()
+        peer: socket.socket = channel[1].get_extra_info("socket")
+        said = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self._holder = int(_CREDENTIALS.unpack(said)[0])
 
     @classmethod
     async def start(cls, wanted: Wanted, folder: Path) -> Program:
@@ -125,7 +130,14 @@ class Program:
 
     def end(self) -> None:
         """Have everything ended; `status` tells when that is done."""
+        # What runs as root may have stopped its holder.
+        _kill(self._holder, signal.SIGCONT)
         self._say({"end": True})
+
+    def end_at_once(self) -> None:
+        """Kill everything, for a holder that does not do it."""
+        for pid in (*descendants(self._holder), self._holder):
+            _kill(pid, signal.SIGKILL)
 
     def resize(self, columns: int, rows: int) -> None:
         """Set the terminal's size; the kernel tells the foreground."""
@@ -195,6 +207,11 @@ async def _accepted(listening: socket.socket, process: asyncio.subprocess.Proces
     if process.returncode is None:
         process.kill()
     raise PreconditionFailed("the program's holder does not start", code="not-started")
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
 
 
 def _close(*descriptors: int) -> None:

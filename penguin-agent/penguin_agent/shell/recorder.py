@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguindome.errors import LimitExceeded
-from penguindome.shell.transcript import Chain, Checkpoint, seal_checkpoint
+from penguindome.shell.transcript import PIECE_LIMIT_BYTES, Chain, Checkpoint, seal_checkpoint
 from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Recorder:
         self._hashes: list[bytes] = []
         self._size = 0
         self._number = 0
+        self._writing = asyncio.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self.recorded_bytes = 0
 
@@ -106,12 +107,12 @@ class Recorder:
             LimitExceeded: the recording is as long as it may be.
             OSError: it cannot be written.
         """
-        try:
-            text = self._decoder.decode(data)
-        except UnicodeDecodeError:
-            text = self._undecodable(data)
-        if text:
-            self._line([self._time(), "o", text])
+        lines = self._shown(data)
+        # Control characters take six bytes each.
+        if self._lines and self._size + sum(map(len, lines)) + len(lines) > PIECE_LIMIT_BYTES:
+            await self._write()
+        for line in lines:
+            self._add(line)
         if self._size >= PIECE_BYTES or len(self._lines) >= PIECE_LINES:
             await self._write()
         await self._folder.wait_room()
@@ -134,31 +135,50 @@ class Recorder:
     async def end(self, text: str) -> None:
         """Write the last piece; it says that it is the last."""
         if rest := self._decoder.getstate()[0]:
-            self._line([self._time(), "o", self._undecodable(b"", rest)])
+            for line in self._undecodable(rest):
+                self._add(line)
         self.mark(text)
         await self._write(final=True)
 
-    def _undecodable(self, data: bytes, rest: bytes | None = None) -> str:
-        """Record the exact bytes in a marker; returns what a terminal would make of them."""
-        rest = self._decoder.getstate()[0] if rest is None else rest
+    def _shown(self, data: bytes) -> list[bytes]:
+        """Return the lines of what is shown."""
+        # Asked for first: a decoder that failed does not say what it had.
+        rest = self._decoder.getstate()[0]
+        try:
+            text = self._decoder.decode(data)
+        except UnicodeDecodeError:
+            return self._undecodable(rest + data)
+        return [_encoded([self._time(), "o", text])] if text else []
+
+    def _undecodable(self, exact: bytes) -> list[bytes]:
+        """Return a marker with the exact bytes, and what a terminal would make of them."""
         self._decoder.reset()
-        exact = rest + data
-        self.mark("bytes:" + base64.b64encode(exact).decode())
-        return exact.decode("utf-8", "replace")
+        time = self._time()
+        marker = "bytes:" + base64.b64encode(exact).decode()
+        text = exact.decode("utf-8", "replace")
+        return [_encoded([time, "m", marker]), _encoded([time, "o", text])]
 
     def _time(self) -> float:
         return round(self._steady(), 6)
 
     def _line(self, value: Any) -> None:
-        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogatepass"
-        )
+        self._add(_encoded(value))
+
+    def _add(self, line: bytes) -> None:
         self._hashes.append(self._chain.add(line))
         self._lines.append(line)
         self._size += len(line) + 1
         self.recorded_bytes += len(line) + 1
 
     async def _write(self, *, final: bool = False) -> None:
+        """Write a piece whole and after the one before, even where whoever asked is cancelled."""
+        await asyncio.shield(asyncio.ensure_future(self._write_next(final=final)))
+
+    async def _write_next(self, *, final: bool) -> None:
+        async with self._writing:
+            await self._write_piece(final=final)
+
+    async def _write_piece(self, *, final: bool) -> None:
         if self.recorded_bytes > self._limit and not final:
             raise LimitExceeded("the recording is as long as it may be", code="recording-full")
         data = b"\n".join(self._lines) + b"\n" if self._lines else b""
@@ -181,3 +201,8 @@ class Recorder:
         self._folder.put(
             number, data, payload, signature, sealed=self._seal is not None, durable=final
         )
+
+
+def _encoded(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")

@@ -30,6 +30,8 @@ LOOK_SECONDS = 0.5
 # A reader who takes nothing holds the last output up no longer than this.
 LAST_OUTPUT_SECONDS = 30.0
 FAREWELL_SECONDS = 5.0
+# What a program's holder has to end everything in; then it is done here.
+END_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,16 @@ class Session:
             await asyncio.wait((status, self._why), return_when=asyncio.FIRST_COMPLETED)
             if not status.done():
                 self._program.end()
+                await asyncio.wait((status,), timeout=END_SECONDS)
+            if not status.done():
+                self._program.end_at_once()
             how = Exit(await status)
             by_itself = self._endpoint.is_joined and not self._why.done()
             await asyncio.wait(faucets, timeout=LAST_OUTPUT_SECONDS if by_itself else 0.2)
+            # Nothing may follow the recording's end.
+            for one in faucets:
+                one.cancel()
+            await asyncio.wait(faucets)
             how = self._why.result() if self._why.done() else how
             await self._farewell(how)
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from logbook import Logger
 
 from penguin_agent.shell.pieces import PieceFolder
-from penguindome.errors import PenguinDomeError, Unavailable
+from penguindome.errors import Damaged, InvalidInput, PenguinDomeError, Unavailable
 from penguindome.ids import is_ulid
 from penguindome.shell.transcript import read_checkpoint
 
@@ -45,6 +45,7 @@ class Uploads:
         self._wire = wire
         self._backoff = backoff
         self._open: dict[str, PieceFolder] = {}
+        self._left: set[str] = set()
         self._wake = asyncio.Event()
 
     def folder(self, order_id: str) -> PieceFolder:
@@ -66,6 +67,7 @@ class Uploads:
                     if not isinstance(error, Unavailable):
                         log.warning("A recording is not handed in yet: {}", error)
                     await asyncio.sleep(self._backoff.next_seconds())
+                    self._wake.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._wake.wait()
@@ -77,14 +79,27 @@ class Uploads:
         for path in sorted(self._directory.iterdir()):
             if is_ulid(path.name) and path.name not in self._open:
                 self.folder(path.name)
+                self._left.add(path.name)
 
     async def _hand_in(self, order_id: str, folder: PieceFolder) -> None:
         for number in folder.numbers():
-            piece = folder.read(number)
-            wanted = await self._wire.submit_piece(order_id, number, piece)
+            try:
+                piece = folder.read(number)
+                wanted = await self._wire.submit_piece(order_id, number, piece)
+            except (Damaged, InvalidInput) as error:
+                # The others show that it is missing.
+                log.error("A piece of a recording is left out: {}", error)  # noqa: TRY400 -- no bug
+                folder.set_aside(number)
+                continue
             self._backoff.reset()
             if not wanted or read_checkpoint(piece.checkpoint).final:
-                del self._open[order_id]
-                folder.remove()
+                self._forget(order_id, folder)
                 return
             folder.drop(number)
+        if order_id in self._left:
+            # Its end was never written: the agent was killed.
+            self._forget(order_id, folder)
+
+    def _forget(self, order_id: str, folder: PieceFolder) -> None:
+        del self._open[order_id]
+        folder.remove()
