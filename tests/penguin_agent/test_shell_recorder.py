@@ -1,4 +1,4 @@
-"""Recordings on the device: exact whatever is shown, signed, bounded, sealed where that is asked."""
+"""Recordings on the device: exact whatever is shown, signed, bounded, and sealed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -69,12 +70,16 @@ def test_sizes_and_markers_stand_between_what_was_shown(tmp_path):
     ]  # fmt: skip
 
 
+async def flood(recorder):
+    for _ in range(100):
+        await recorder.output(b"x" * 60_000)
+
+
 def test_a_recording_that_is_too_long_says_so_and_still_has_an_end(tmp_path):
     async def work():
         recorder, pieces = recorder_in(tmp_path, limit_bytes=600_000)
         with pytest.raises(LimitExceeded) as caught:
-            for _ in range(100):
-                await recorder.output(b"x" * 60_000)
+            await flood(recorder)
         assert caught.value.code == "recording-full"
         await recorder.end("ended: the recording is as long as it may be")
         return read_all(pieces)
@@ -90,7 +95,7 @@ def test_who_prints_more_than_may_wait_for_the_server_waits(tmp_path):
 
         async def prints():
             while True:
-                await recorder.output(b"x" * 60_000)
+                await flood(recorder)
 
         printing = asyncio.create_task(prints())
         await asyncio.sleep(0.5)
@@ -110,8 +115,6 @@ def test_pieces_keep_their_order_however_long_sealing_takes(tmp_path):
     chance = random.Random(3)
 
     def slowly(data):
-        import time
-
         time.sleep(chance.uniform(0, 0.03))
         return data
 

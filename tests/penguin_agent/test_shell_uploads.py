@@ -55,7 +55,7 @@ def hand_in(folder, server, *, until, seconds=10):
         uploads = Uploads(folder, server, Backoff(random.uniform, 0.01, 0.05))
         running = asyncio.create_task(uploads.run())
         async with asyncio.timeout(seconds):
-            while not until():
+            while not until():  # noqa: ASYNC110 -- a test
                 await asyncio.sleep(0.01)
         running.cancel()
 
