@@ -1,0 +1,76 @@
+"""Remote shells over links that fall silent, are forgotten, or whose server restarts."""
+
+import pathlib
+import random
+import tempfile
+import time
+
+import pytest
+
+from tests.harness.fleet import Fleet
+from tests.harness.holes import ProxyHole
+from tests.stories.lost_links import Exchange, device_by
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with Fleet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def holes(fleet):
+    """Return the two legs' ways: the device's and the operator's."""
+    with ProxyHole(fleet.server.main_port) as far, ProxyHole(fleet.server.main_port) as near:
+        yield {"device": far, "operator": near}
+
+
+@pytest.fixture(scope="module")
+def agent(fleet, holes):
+    return device_by(fleet, holes["device"].port)
+
+
+@pytest.fixture
+def exchange(fleet, holes, agent):
+    with tempfile.TemporaryDirectory(prefix="pd") as name:
+
+        def begin(seconds):
+            port, device = holes["operator"].port, agent.device_id()
+            return Exchange(fleet.alice, port, device, pathlib.Path(name), seconds)
+
+        yield begin
+
+
+@pytest.mark.parametrize("leg", ["device", "operator"])
+def test_a_silent_link_that_goes_on_loses_nothing(exchange, holes, leg):
+    with exchange(8):
+        for _ in range(3):
+            time.sleep(random.uniform(0.1, 1.0))
+            holes[leg].shut()
+            time.sleep(random.uniform(0.1, 1.5))
+            holes[leg].let()
+
+
+@pytest.mark.parametrize("leg", ["device", "operator"])
+def test_a_link_that_never_speaks_again_is_replaced(exchange, holes, leg):
+    with exchange(12) as session:
+        time.sleep(1.0)
+        holes[leg].shut()
+        time.sleep(0.5)
+        holes[leg].let(forget=True)
+        before = len(session.shown)
+        time.sleep(0.5)
+        # Well before the connection's own pings would find out.
+        end = time.monotonic() + 15
+        while len(session.shown) < before + 100_000 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(session.shown) >= before + 100_000
+
+
+def test_a_server_that_is_killed_and_comes_back_loses_nothing(exchange, fleet):
+    with exchange(10):
+        time.sleep(1.0)
+        fleet.server.process.kill()
+        fleet.server.start()
