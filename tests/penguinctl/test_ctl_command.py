@@ -35,12 +35,12 @@ def test_output_is_read_later_byte_by_byte(commander, book):
 def test_output_that_a_device_still_owes_is_told_and_ends_with_8(commander, book):
     commander("run", "web-1", "--", "x")
     kept = only(book)
-    kept.outputs[samples.WEB, "stdout"] = b"hel"
+    kept.outputs[samples.WEB, "stdout"] = b"he"
     words = ("command", "output", kept.order.order_id)
-    told = "web-1 has yet to send 3 bytes of its standard output."
+    told = "web-1 has yet to send 4 bytes of its standard output."
     for form in ((), ("--stdout",), ("-o", "json")):
         result = commander(*words, *form)
-        assert (result.code, told in result.err, "hel" in result.out) == (8, True, True)
+        assert (result.code, told in result.err, "he" in result.out) == (8, True, True)
     assert commander(*words, "--stderr").code == 0
     kept.outputs[samples.WEB, "stdout"] = b"hello\n"
     assert (done := commander(*words)).code == 0
