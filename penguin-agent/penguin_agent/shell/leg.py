@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from penguin_agent.connection import is_told_to_end
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import PenguinDomeError, Unavailable
 from penguindome.shell.endpoint import Mark
@@ -64,6 +65,11 @@ class Leg:
                     await self._read(call, group)
                 except grpc.RpcError as error:
                     why = from_rpc_error(error)
+                except asyncio.CancelledError:
+                    # A channel that is closed cancels its calls, which looks as if we were told to.
+                    if is_told_to_end():
+                        raise
+                    why = Unavailable("the channel was closed meanwhile", code="channel-closed")
         except* Unavailable as silent:
             why = Unavailable(str(silent.exceptions[0]), code=SILENT)
         finally:

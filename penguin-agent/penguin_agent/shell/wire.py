@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from penguin_agent.connection import is_told_to_end
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import Unavailable
 from penguindome.v1 import shell_pb2 as pb
@@ -48,5 +50,10 @@ class LinkPieces:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         except grpc.aio.UsageError:
+            raise Unavailable("the connection was closed", code="not-connected") from None
+        except asyncio.CancelledError:
+            # A channel that is closed cancels its calls, which looks as if we were told to end.
+            if is_told_to_end():
+                raise
             raise Unavailable("the connection was closed", code="not-connected") from None
         return not answer.unknown
