@@ -8,7 +8,7 @@ from penguinctl import output, wire
 from penguinctl.devices import ALL_STATES
 from penguindome import keys
 from penguindome.errors import PenguinDomeError
-from penguindome.orders.receipts import ABOUT_A_COPY, SealedReceipt, open_receipt
+from penguindome.orders.receipts import ABOUT_A_COPY, SealedReceipt, key_of, open_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 VOUCHED = "yes"
 SERVER = "no"
+FORMER = "former key"
 FORGED = "NO: forged"
 UNKNOWN = "no key"
 # An order of many devices comes without receipts.
@@ -28,9 +29,11 @@ UNSHOWN = "not shown"
 def verdicts(app: App, targets: Sequence[order_pb2.OrderTarget]) -> list[str]:
     """Return for each target whose word its state is, in their order.
 
-    VOUCHED: a receipt says the same, signed with the key that the device enrolled with. SERVER:
-    there is no receipt, or one that a spoiled copy of the order brought about. FORGED: the receipt
-    is not the device's, or says something else. UNKNOWN: the device is gone, and its key with it.
+    VOUCHED: a receipt says the same, signed with the device's key. FORMER: with another key, which
+    the receipt names; devices get new ones, and only the server says that it was the device's.
+    SERVER: there is no receipt, or one that a spoiled copy of the order brought about. FORGED: the
+    receipt is not the device's, or says something else. UNKNOWN: the device is gone, and its key
+    with it.
     """
     wanted = {one.device_id for one in targets if one.receipt.payload}
     held = _keys(app) if wanted else {}
@@ -54,15 +57,22 @@ def _verdict(app: App, one: order_pb2.OrderTarget, held: dict[str, bytes]) -> st
     if one.device_id not in held:
         return UNKNOWN
     sealed = SealedReceipt(one.receipt.payload, one.receipt.signature)
+    for key, good in ((held[one.device_id], VOUCHED), (_named_key(sealed), FORMER)):
+        try:
+            said = open_receipt(sealed, spki=key, fleet=app.profile.fleet, device_id=one.device_id)
+        except PenguinDomeError:
+            continue
+        if not _says_the_same(one, said):
+            return FORGED
+        return SERVER if said.state == "refused" and said.code in ABOUT_A_COPY else good
+    return FORGED
+
+
+def _named_key(sealed: SealedReceipt) -> bytes:
     try:
-        said = open_receipt(
-            sealed, spki=held[one.device_id], fleet=app.profile.fleet, device_id=one.device_id
-        )
+        return key_of(sealed)
     except PenguinDomeError:
-        return FORGED
-    if not _says_the_same(one, said):
-        return FORGED
-    return SERVER if said.state == "refused" and said.code in ABOUT_A_COPY else VOUCHED
+        return b""
 
 
 def _says_the_same(one: order_pb2.OrderTarget, said: Receipt) -> bool:

@@ -99,3 +99,15 @@ def test_a_key_that_is_not_the_enrolled_one_vouches_for_nothing(done_order):
     book.say(kept.order.order_id, samples.WEB, "succeeded", exit_code=0)
     before.key_fingerprint = fingerprint
     assert shown(operator, kept)[1] == "no key"
+
+
+def test_a_receipt_outlives_the_renewal_of_its_devices_key(done_order):
+    operator, book, kept = done_order
+    del book.keys[samples.WEB]
+    device = next(d for d in book.simulator.state.devices if d.device_id == samples.WEB)
+    # The device has another key by now; the receipt names the one that it was signed with.
+    book.device_key(samples.WEB)
+    assert device.public_key
+    assert shown(operator, kept)[:2] == (0, "former key")
+    kept.targets[samples.WEB].exit_code = 1
+    assert shown(operator, kept)[:2] == (7, "NO: forged")

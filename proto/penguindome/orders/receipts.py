@@ -6,6 +6,7 @@ the device's enrollment; its texts are still the device's.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ _LIMITS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES, depth=12, nodes=4_000)
 _DETAILS = JsonLimits(size_bytes=RECEIPT_LIMIT_BYTES // 2, depth=10, nodes=3_500)
 _EXIT_CODES = range(256)
 _NUMBER = 2**53
+_KEY_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def seal(receipt: Receipt, key_pem: bytes) -> SealedReceipt:
     # Late, here and below: a daemon with nothing to say does without the library for keys.
     from penguindome import keys  # noqa: PLC0415 -- see above
 
-    payload = canonical_json(_to_json(receipt))
+    # Devices get new keys with their certificates: a receipt says which one it was signed with.
+    key = base64.b64encode(keys.key_spki(key_pem)).decode()
+    payload = canonical_json({**_to_json(receipt), "key": key})
     return SealedReceipt(payload, keys.sign(key_pem, frame("receipt", payload)))
 
 
@@ -128,6 +132,19 @@ def open_receipt(sealed: SealedReceipt, *, spki: bytes, fleet: str, device_id: s
     return receipt
 
 
+def key_of(sealed: SealedReceipt) -> bytes:
+    """Return the public key that a receipt names as its own, DER; nothing vouches for that key.
+
+    Raises:
+        InvalidInput: `bad-receipt`: it is malformed.
+    """
+    value = parse_json(sealed.payload, _LIMITS)
+    try:
+        return base64.b64decode(value["key"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput("the receipt names no key", code="bad-receipt") from None
+
+
 def read_receipt(payload: bytes) -> Receipt:
     """Parse a receipt; whether it is signed is not asked here.
 
@@ -151,6 +168,7 @@ def read_receipt(payload: bytes) -> Receipt:
         truncated=fields.take("truncated", bool, False),
         details=fields.take("details", dict, {}),
     )
+    fields.text("key", _KEY_CHARACTERS, "")
     fields.end()
     if not (
         is_fleet_id(receipt.fleet) and is_device_id(receipt.device_id) and is_ulid(receipt.order_id)
