@@ -1,0 +1,139 @@
+"""A server that was taken over meddles with a shell's frames and answers: nothing is executed.
+
+Both ends are real, and so is the server but for what it does to what passes.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.attacks.kit.shells import EvilRelayFleet, device_of, sessions, shell
+from tests.harness.process import wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+INPUT, OUTPUT = 1, 16
+MEDDLING = ["flip", "kind", "cut", "short", "inject", "drop", "swap"]
+# Who refuses what came goes away without a word: the device hears that its operator is lost.
+RESUME = "[shell]\nresume_seconds = 2\n"
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with EvilRelayFleet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def agent(fleet):
+    return device_of(fleet, RESUME)
+
+
+@pytest.fixture(autouse=True)
+def _honest(fleet):
+    fleet.server.rules.unlink(missing_ok=True)
+    yield
+    fleet.server.rules.unlink(missing_ok=True)
+
+
+def ended(agent):
+    wait_until(lambda: not sessions(agent), 20, "the session goes on")
+
+
+def test_the_relay_works_while_it_is_honest(fleet, agent, tmp_path):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        one.line(f"touch {tmp_path}/ran")
+        one.line("echo shown; exit 3")
+        assert one.end()[:2] == (3, b"shown\n")
+    assert (tmp_path / "ran").exists()
+    ended(agent)
+
+
+@pytest.mark.parametrize("how", MEDDLING)
+def test_keystrokes_that_were_meddled_with_do_nothing_and_end_the_session(
+    fleet, agent, tmp_path, how
+):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        one.line(f"touch {tmp_path}/begun")
+        wait_until((tmp_path / "begun").exists, 20, "no session")
+        fleet.server.obey(how=how, to="device", kind=INPUT)
+        one.line(f"touch {tmp_path}/first")
+        if how in {"drop", "swap"}:
+            # Lines that come together may travel as one frame.
+            time.sleep(0.3)
+            one.line(f"touch {tmp_path}/second")
+        status, _, said = one.end()
+        assert (status, b"frame" in said) == (255, True), said
+    ended(agent)
+    assert {path.name for path in tmp_path.iterdir()} == {"begun"}
+
+
+def test_a_keystroke_that_is_sent_twice_is_typed_once(fleet, agent, tmp_path):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        fleet.server.obey(how="repeat", to="device", kind=INPUT)
+        one.line(f"echo x >> {tmp_path}/typed")
+        one.line("exit 0")
+        assert one.end()[0] == 0
+    assert (tmp_path / "typed").read_text() == "x\n"
+    ended(agent)
+
+
+@pytest.mark.parametrize("how", MEDDLING)
+def test_output_that_was_meddled_with_is_not_shown_and_ends_the_session(
+    fleet, agent, tmp_path, how
+):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        one.line(f"touch {tmp_path}/begun")
+        wait_until((tmp_path / "begun").exists, 20, "no session")
+        fleet.server.obey(how=how, to="operator", kind=OUTPUT)
+        one.line("echo one; sleep 0.3; echo two; sleep 300")
+        status, shown, said = one.end()
+        assert (status, shown, b"frame" in said) == (255, b"", True), said
+    ended(agent)
+
+
+def test_output_that_is_sent_twice_is_shown_once(fleet, agent):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        fleet.server.obey(how="repeat", to="operator", kind=OUTPUT)
+        one.line("echo one; sleep 0.2; echo two; exit 4")
+        assert one.end()[:2] == (4, b"one\ntwo\n")
+
+
+def test_acknowledging_what_was_never_sent_ends_the_session(fleet, agent, tmp_path):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        one.line(f"touch {tmp_path}/begun")
+        wait_until((tmp_path / "begun").exists, 20, "no session")
+        fleet.server.obey(how="acknowledge")
+        one.line("yes")
+        status, _, said = one.end()
+        assert (status, b"cannot have" in said) == (255, True), said
+    ended(agent)
+    assert "Traceback" not in agent.log()
+
+
+@pytest.mark.parametrize("how", ["own key, unsigned", "own key, own signature"])
+def test_an_answer_with_the_servers_own_key_is_refused(fleet, agent, tmp_path, how):
+    fleet.server.obey(how=how)
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
+        one.line(f"touch {tmp_path}/typed")
+        status, shown, said = one.end()
+        assert (status, shown, b"not signed by the device" in said) == (255, b"", True), said
+    ended(agent)
+    assert not (tmp_path / "typed").exists()
+
+
+def test_an_answer_to_another_order_or_from_another_device_is_refused(fleet, agent, tmp_path):
+    how = "another session's answer"
+    fleet.server.obey(how=how)
+    first = shell(fleet.alice, agent.device_id(), "-T", "--", "true")
+    with first as one:
+        assert one.end()[0] == 0
+    other = device_of(fleet, RESUME)
+    for where, why in ((agent, b"another order"), (other, b"not signed by the device")):
+        with shell(fleet.alice, where.device_id(), "-T", "--", "sh") as one:
+            one.line(f"touch {tmp_path}/typed")
+            status, shown, said = one.end()
+            assert (status, shown, why in said) == (255, b"", True), said
+        ended(where)
+    assert not (tmp_path / "typed").exists()
