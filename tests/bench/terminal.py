@@ -28,7 +28,6 @@ class Terminal:
         self._process = subprocess.Popen(
             ["/usr/bin/setsid", "--ctty", *words],
             stdin=theirs, stdout=theirs, stderr=theirs, env=dict(env), cwd="/",
-            start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
         self.shown = b""

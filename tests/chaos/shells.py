@@ -1,8 +1,8 @@
 """Drop all packets of a session's legs at random moments, then compare its streams.
 
 A network namespace of its own, in which the kernel drops what the device or the operator sends and
-gets: no socket is closed, nobody is told. One hole a round, on either leg or both, in a session
-that prints and is typed into all the time. What must hold: both streams are those of a session that was
+gets: no socket is closed, nobody is told. One hole a round, on either leg or both, in sessions that
+print and are typed into all the time. What must hold: both streams are those of a session that was
 never cut, byte for byte.
 
 Run as root: python -m tests.chaos.shells [--rounds 100] [--longest 20] [--seed 1]

@@ -69,6 +69,15 @@ def test_a_link_that_never_speaks_again_is_replaced(exchange, holes, leg):
         assert len(session.shown) >= before + 100_000
 
 
+def test_a_connection_that_one_session_gives_up_takes_no_other_along(exchange, holes, agent):
+    with exchange(10), exchange(10):
+        time.sleep(1.0)
+        holes["device"].shut()
+        time.sleep(0.5)
+        holes["device"].let(forget=True)
+    assert "broken off" not in agent.log()
+
+
 def test_a_server_that_is_killed_and_comes_back_loses_nothing(exchange, fleet):
     with exchange(10):
         time.sleep(1.0)
