@@ -50,6 +50,8 @@ def _publish(alice, tmp_path, both, signed):
     words = ("--number", "7", "--ttl", "60d", "--reason", "for the walk")
     said = alice.run("release", "sign", files[0], *words, *signed)
     assert said == "Release 7 has 1 signatures.\n"
+    again = both(alice, "release", "sign", files[0], *signed)
+    assert again == {"number": 7, "signed_by": ["alice"], "missing_signatures": 0}
     rings = tuple(
         word
         for ring in ("canary=label:canary", "late=label:canary,name:*", "last=label:canary")
