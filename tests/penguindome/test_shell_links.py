@@ -76,3 +76,13 @@ def test_more_than_there_is_means_everything():
     incoming.is_new(sealed(1, 5))
     assert incoming.consumed(4) is None
     assert incoming.consumed(10) == 2
+
+
+def test_many_keystrokes_do_not_fill_the_window():
+    outgoing, incoming = Outgoing(64 * 1024), Incoming(32 * 1024)
+    for number in range(10_000):
+        assert outgoing.room > 0
+        outgoing.put(sealed(number, 1))
+        assert incoming.is_new(sealed(number, 1))
+        if (count := incoming.consumed(1)) is not None:
+            outgoing.acknowledged(count)

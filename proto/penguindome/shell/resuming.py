@@ -84,21 +84,24 @@ class Incoming:
         if 0 <= frame_count(sealed) < self.count:
             return False
         self.count += 1
-        self._unused.append(len(sealed) - OVERHEAD_BYTES)
+        self._unused.append(len(sealed))
         return True
 
     def consumed(self, size: int) -> int | None:
         """Take note of bytes that were used; returns how many frames to acknowledge, if it is time.
 
-        More than there is means everything.
+        More than there is means everything, now. What counts is what the sender's window holds: a
+        keystroke takes many times its own byte there.
         """
-        self._unsaid += size
         self._used_bytes += size
-        while self._unused and self._unused[0] <= self._used_bytes:
-            self._used_bytes -= self._unused.popleft()
+        while self._unused and self._unused[0] - OVERHEAD_BYTES <= self._used_bytes:
+            sealed = self._unused.popleft()
+            self._used_bytes -= sealed - OVERHEAD_BYTES
+            self._unsaid += sealed
+        is_all = not self._unused and self._used_bytes > 0
         if not self._unused:
             self._used_bytes = 0
-        if self._unsaid < self._every:
+        if self._unsaid < self._every and not is_all:
             return None
         self._unsaid = 0
         return self.count - len(self._unused)
