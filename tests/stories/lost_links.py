@@ -61,9 +61,12 @@ class Exchange:
         for one in self._threads:
             one.start()
         limit = time.monotonic() + 30
-        while not self.shown and time.monotonic() < limit:
+        while not self.shown and time.monotonic() < limit and self._process.poll() is None:
             time.sleep(0.05)
-        assert self.shown, "nothing was shown"
+        if not self.shown:
+            self.over.set()
+            self._process.terminate()
+            raise AssertionError(f"nothing was shown: {self._process.stderr.read()}")
         return self
 
     def __exit__(self, kind, *_: object) -> None:
