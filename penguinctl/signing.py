@@ -7,10 +7,11 @@ that gpg starts there is ended after each use.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,11 +230,28 @@ def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
         raise PreconditionFailed(
             f"gpg cannot be used: {error}", remedy="Install GnuPG (package gnupg)"
         ) from error
-    try:
+    if not own_home or home is None:
         yield gpg
+        return
+    with _used(home) as used:
+        try:
+            yield gpg
+        finally:
+            # Another penguinctl that signs at this moment needs the agent, and ends it itself.
+            with suppress(BlockingIOError):
+                fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                end_agent(home)
+
+
+@contextmanager
+def _used(home: Path) -> Iterator[int]:
+    """Hold a home's shared lock; whoever gets it alone may end the agent."""
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield descriptor
     finally:
-        if own_home:
-            end_agent(home)
+        os.close(descriptor)
 
 
 def end_agent(home: Path | None) -> None:
