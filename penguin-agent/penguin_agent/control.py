@@ -31,15 +31,21 @@ ANSWER_LIMIT = 4 * 1024 * 1024
 IDLE_SECONDS = 10.0
 HUNG = "not-answering"
 CALLERS = 16
+_FIRST_PERSON = 1000
+_NO_PERSONS = range(61_184, 65_536)
 _CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """What a request does; it gets the request's object and returns JSON."""
+    """What a request does; it gets the request's object and returns JSON.
+
+    `admin` is for root alone, `people` for those besides it who are no accounts of services.
+    """
 
     action: Callable[[Mapping[str, Any]], Any]
     admin: bool = False
+    people: bool = False
 
 
 class ControlSocket:
@@ -92,10 +98,21 @@ class ControlSocket:
             return _error(InvalidInput("the request is not understood"))
         if verb.admin and uid not in (0, os.geteuid()):
             return _error(Forbidden("only root may do that", remedy="Use sudo"))
+        if verb.people and uid not in (0, os.geteuid()) and not is_person(uid):
+            return _error(Forbidden("a service's account may not do that"))
         try:
             return {"result": verb.action(request)}
         except PenguinDomeError as error:
             return _error(error)
+
+
+def is_person(uid: int) -> bool:
+    """Tell whether an account may be a person's.
+
+    Source: https://systemd.io/UIDS-GIDS/; what is kept out are system accounts, those that systemd
+    makes for services, and nobody.
+    """
+    return uid >= _FIRST_PERSON and uid not in _NO_PERSONS
 
 
 def ask(path: Path, verb: str, **arguments: Any) -> Any:

@@ -139,7 +139,7 @@ class Daemon:
             "status": Verb(self._status),
             "issues": Verb(lambda _request: self._base.verdicts.read()),
             "sessions": Verb(lambda _request: self._shells().sessions.words()),
-            "consent": Verb(lambda request: self._shells().answer(request)),
+            "consent": Verb(lambda request: self._shells().answer(request), people=True),
             "sessions-end": Verb(lambda request: self._shells().end(request), admin=True),
             "history": Verb(self._history),
             "collect-now": Verb(self._collect_now, admin=True),
