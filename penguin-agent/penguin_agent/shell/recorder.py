@@ -172,7 +172,7 @@ class Recorder:
 
     async def _write(self, *, final: bool = False) -> None:
         """Write a piece whole and after the one before, even where whoever asked is cancelled."""
-        await asyncio.shield(asyncio.ensure_future(self._write_next(final=final)))
+        await asyncio.shield(self._write_next(final=final))
 
     async def _write_next(self, *, final: bool) -> None:
         async with self._writing:
