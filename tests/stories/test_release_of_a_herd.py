@@ -1,5 +1,7 @@
 """Releases to fifty devices and a real one, ring after ring; a broken one stays in the first ring.
 
+In the end a rollback brings everybody forward to what the first release had.
+
 The herd runs the agent's own code for releases and orders, with gpgv, real plugins as processes,
 the health gate and writes that last.
 """
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)
 HERD, CANARIES = 50, 6
 SECONDS = 150
+TROUBLES = {"release-halted", "release-failed"}
 OLD = '#!/bin/sh\necho \'{"from": "package"}\'\n'
 GOOD = '#!/bin/sh\necho \'{"mood": "good"}\'\n'
 BROKEN = "#!/bin/sh\nexit 3\n"
@@ -52,6 +55,27 @@ class Publisher:
         number: int = answer["number"]
         return number
 
+    def outputs(self, device_id: str) -> dict[str, Any]:
+        """Return what a device's document says."""
+        shown = self.fleet.alice.json("device", "show", device_id, "--plugin", "*")
+        return {one["name"]: one["value"] for one in shown["outputs"]}
+
+    async def says(self, device_id: str, number: int) -> None:
+        """Wait until a device's document has a release and the output of its good plugin."""
+        said: dict[str, Any] = {}
+        for _ in range(SECONDS):
+            said = await asyncio.to_thread(self.outputs, device_id)
+            if said["agent"]["release"] == number and said.get("mood") == {"mood": "good"}:
+                return
+            # An ordinary report would take up to a minute.
+            await self.run("device", "collect", device_id)
+            await asyncio.sleep(1)
+        raise AssertionError(said)
+
+    async def issues(self) -> set[str]:
+        listed = await asyncio.to_thread(self.fleet.alice.json, "issue", "list")
+        return {one["name"] for one in listed["issues"]}
+
     async def shown(self, number: int) -> dict[str, Any]:
         return await asyncio.to_thread(self.fleet.alice.json, "release", "show", number)
 
@@ -70,11 +94,6 @@ def healthy(ring: int, number: int) -> Callable[[dict[str, Any]], bool]:
     return lambda found: found["rings"][ring]["healthy"] >= number
 
 
-def has(publisher: Publisher, device_id: str, name: str, *, value: Any) -> bool:
-    shown = publisher.fleet.alice.json("device", "show", device_id, "--plugin", "*")
-    return any(one["name"] == name and one["value"] == value for one in shown["outputs"])
-
-
 async def live(publisher: Publisher, folder: Path, lines: tuple[str, str], real: Agent) -> None:
     package = folder / "package"
     package.mkdir(parents=True)
@@ -85,16 +104,22 @@ async def live(publisher: Publisher, folder: Path, lines: tuple[str, str], real:
         await herd.join(lines[0], CANARIES)
         await herd.join(lines[1], HERD - CANARIES)
         await herd.wait(connected, 90)
+        await herd.wait(lambda agent: "old" in agent.spool.current.outputs, SECONDS)
+        await reported(publisher, herd)
         first = await ring_by_ring(publisher)
         await taken_by(herd, first)
-        device_id = real.device_id()
-        for _ in range(SECONDS):
-            if await asyncio.to_thread(has, publisher, device_id, "mood", value={"mood": "good"}):
-                break
-            await publisher.run("device", "collect", device_id)
-            await asyncio.sleep(1)
+        await reported(publisher, herd)
+        await publisher.says(real.device_id(), first)
         await broken_in_one_ring(publisher, herd, first)
+        await rolled_back(publisher, herd, real, first)
         await herd.end()
+
+
+async def reported(publisher: Publisher, herd: Herd) -> None:
+    """Wait until the server has all that devices have found; by themselves they take a minute."""
+    await herd.wait(connected, SECONDS)
+    await publisher.run("device", "collect", "*")
+    await herd.wait(lambda agent: agent.spool.depth == 0, SECONDS)
 
 
 async def ring_by_ring(publisher: Publisher) -> int:
@@ -132,8 +157,32 @@ async def broken_in_one_ring(publisher: Publisher, herd: Herd, before: int) -> N
     assert len(whole) <= CANARIES
     assert found["rings"][1]["healthy"] == found["rings"][1]["failed"] == 0
     await herd.wait(lambda agent: agent.releases.words()["name"] == str(before), SECONDS)
-    issues = (await asyncio.to_thread(publisher.fleet.alice.json, "issue", "list"))["issues"]
-    assert {"release-halted", "release-failed"} <= {one["name"] for one in issues}
+    assert all(target["details"]["plugins"] == ["mood"] for target in whole)
+    assert all(target["details"]["returned_to"] == str(before) for target in whole)
+    assert await publisher.issues() >= TROUBLES
+    # The canaries' documents say which release they run again, and what it says there.
+    await publisher.says(whole[0]["device_id"], before)
+
+
+async def rolled_back(publisher: Publisher, herd: Herd, real: Agent, before: int) -> None:
+    """Going back is going on: everybody takes the former contents under a new number."""
+    broken = (await publisher.shown(0))["number"]
+    words = ("release", "rollback", before, "--reason", "mood fails", "--yes")
+    number = (await asyncio.to_thread(publisher.fleet.alice.json, *words))["number"]
+    assert number == broken + 1
+    found = await publisher.until(number, lambda found: found["state"] == "complete")
+    assert [one["healthy"] for one in found["rings"]] == [HERD + 1]
+    former, again = await publisher.shown(before), await publisher.shown(broken)
+    assert found["manifest_hash"] == former["manifest_hash"]
+    assert again["state"] == "superseded"
+    assert again["rings"][1]["healthy"] == again["rings"][1]["failed"] == 0
+    await herd.wait(lambda agent: agent.releases.words()["name"] == str(number), SECONDS)
+    await publisher.says(real.device_id(), number)
+    for _ in range(SECONDS):
+        if not (left := TROUBLES & await publisher.issues()):
+            return
+        await asyncio.sleep(1)
+    raise AssertionError(left)
 
 
 def test_a_broken_release_stays_in_the_first_ring_and_a_good_one_reaches_all(tmp_path):
@@ -144,8 +193,8 @@ def test_a_broken_release_stays_in_the_first_ring_and_a_good_one_reaches_all(tmp
         fleet.wait_for_report(real, 60)
         publisher = Publisher(fleet, tmp_path / "tree")
         asyncio.run(live(publisher, tmp_path / "folders", (canary, line), real))
-        shown = fleet.alice.json("device", "show", real.device_id(), "--plugin", "*")
-        assert {one["name"] for one in shown["outputs"]} == {"agent", "mood"}
+        assert set(publisher.outputs(real.device_id())) == {"agent", "mood"}
         entries = fleet.alice.json("trail", "--key", "plugins.old", "--limit", "1000")["entries"]
-        gone = {one["device_id"] for one in entries if one["type"] == "delete"}
-        assert real.device_id() in gone
+        gone = [one["device_id"] for one in entries if one["type"] == "delete"]
+        assert len(gone) == len(set(gone)) == HERD + 1
+        assert {one["old"]["from"] for one in entries if one["type"] == "delete"} == {"package"}
