@@ -1,6 +1,7 @@
 """Trees: made whole, verified, patched, taken back; what is in force is what operators signed."""
 
 import json
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -122,6 +123,19 @@ def test_a_newer_release_supersedes_patches(laptop):
     assert laptop.files() == FILES
     laptop.start()
     assert laptop.releases.checked.is_whole
+
+
+def test_a_patch_does_not_lie_over_a_newer_release_that_has_its_file(laptop):
+    stale, other = laptop.patch({"plugins/One": says("stale")}), laptop.patch({"data/new": b"new"})
+    laptop.fleet.now += timedelta(seconds=1)
+    laptop.install(5, FILES)
+    outcome, _ = laptop.obey(stale)
+    assert (outcome.state, outcome.code) == ("cancelled", "superseded")
+    assert outcome.reason == "superseded by release 5"
+    assert laptop.files() == FILES
+    assert laptop.obey(other)[0].state == "succeeded"
+    assert laptop.obey(laptop.patch({"plugins/one": says("newer")}))[0].state == "succeeded"
+    assert laptop.files() == {**FILES, "plugins/one": says("newer"), "data/new": b"new"}
 
 
 def test_a_patch_over_the_packages_tree_leaves_the_rest_of_it(laptop):

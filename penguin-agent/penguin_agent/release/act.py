@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from logbook import Logger
 
 from penguin_agent.orders.acts import Outcome
-from penguin_agent.release.tree import patched, release_tree
+from penguin_agent.release.tree import overtaken, patched, release_tree
 from penguindome.errors import PenguinDomeError
 from penguindome.orders.bodies import PatchBody
 from penguindome.orders.release_body import ReleaseBody
@@ -115,6 +115,10 @@ class PatchAct:
     async def run(self, order: Order, progress: Progress) -> Outcome:
         """Put files into the tree in force and take others out of it."""
         present = self.releases.checked.tree
+        # Both may have come in one breath, and are judged side by side.
+        if await asyncio.to_thread(_is_overtaken, order, present):
+            reason = f"superseded by release {present.name.number}"
+            return Outcome("cancelled", reason, code="superseded")
         progress.running(details={"step": "installing"})
         try:
             tree = await asyncio.to_thread(self._tree, order, present)
@@ -156,6 +160,11 @@ def _release(order: Order) -> Tree:
     if not isinstance(order.body, ReleaseBody):
         raise TypeError(order.kind)
     return release_tree(order.number, order.order_id, order.body, order.envelope)
+
+
+def _is_overtaken(order: Order, present: Tree) -> bool:
+    body = order.body
+    return isinstance(body, PatchBody) and overtaken(present, body, order.issued_time)
 
 
 def _not_made(error: PenguinDomeError) -> Outcome:

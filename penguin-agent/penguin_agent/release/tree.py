@@ -22,6 +22,7 @@ from penguindome.strict_json import JsonLimits, canonical_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from penguindome.envelope import Envelope
     from penguindome.payload import Payload
@@ -147,6 +148,15 @@ def patched(tree: Tree, order_id: str, body: PatchBody, envelope: Envelope) -> T
         orders=(*tree.orders, envelope),
         done=tuple(path for path in tree.done if path in files and path not in named),
     )
+
+
+def overtaken(tree: Tree, body: PatchBody, issued_time: datetime) -> bool:
+    """Tell whether a patch comes too late: the tree's release is newer, and has a file of it."""
+    first = payloads(tree)[:1]
+    if not first or first[0].kind != "release" or first[0].issued_time <= issued_time:
+        return False
+    released = {one.path.lower() for one in release_body(first[0].body).files}
+    return any(one.path.lower() in released for one in body.files)
 
 
 def to_json(tree: Tree) -> bytes:
