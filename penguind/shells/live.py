@@ -91,13 +91,15 @@ class Outlet:
         self._bytes = 0
 
     def put(self, message: Message) -> bool:
-        """Add a message; False when more waits than an honest end has under way."""
+        """Add a message; False when more waits than an honest end has under way: it is dropped."""
         if self.over:
             return True
+        if isinstance(message, Frame | Acknowledged) and self._bytes > WAITING_BYTES:
+            return False
         self._bytes += _size(message)
         self._waiting.append(message)
         self.wake.set()
-        return self._bytes <= WAITING_BYTES
+        return True
 
     def take(self) -> Message | None:
         """Remove and return the next message, None when nothing waits."""
@@ -279,11 +281,12 @@ class LiveSession:
         self._tell_operator(News("running"))
 
     def _tell_operator(self, message: Message) -> None:
-        if self.operator_leg is not None and not self.operator_leg.put(message):
+        leg = self.operator_leg
+        if leg is not None and not leg.put(message) and not self.ended_reason:
             self.end("the device sent more than it may")
 
     def _tell_device(self, message: Message) -> None:
-        if self.device_leg is not None and not self.device_leg.put(message):
-            self.ended_reason = "the operator's end sent more than it may"
-            self.device_leg.forget_frames()
-            self.device_leg.put(EndWanted(self.ended_reason))
+        leg = self.device_leg
+        if leg is not None and not leg.put(message) and not self.ended_reason:
+            leg.forget_frames()
+            self.end("the operator's end sent more than it may")
