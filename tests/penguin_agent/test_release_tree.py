@@ -127,13 +127,15 @@ def test_a_newer_release_supersedes_patches(laptop):
 
 def test_a_patch_does_not_lie_over_a_newer_release_that_has_its_file(laptop):
     stale, other = laptop.patch({"plugins/One": says("stale")}), laptop.patch({"data/new": b"new"})
-    laptop.fleet.now += timedelta(seconds=1)
+    # Within one second: what is signed has no finer times, but ids have.
+    laptop.fleet.now += timedelta(milliseconds=300)
     laptop.install(5, FILES)
     outcome, _ = laptop.obey(stale)
     assert (outcome.state, outcome.code) == ("cancelled", "superseded")
     assert outcome.reason == "superseded by release 5"
     assert laptop.files() == FILES
     assert laptop.obey(other)[0].state == "succeeded"
+    laptop.fleet.now += timedelta(milliseconds=300)
     assert laptop.obey(laptop.patch({"plugins/one": says("newer")}))[0].state == "succeeded"
     assert laptop.files() == {**FILES, "plugins/one": says("newer"), "data/new": b"new"}
 

@@ -163,8 +163,8 @@ def _release(order: Order) -> Tree:
 
 
 def _is_overtaken(order: Order, present: Tree) -> bool:
-    body = order.body
-    return isinstance(body, PatchBody) and overtaken(present, body, order.issued_time)
+    issued = (order.issued_time, order.order_id)
+    return isinstance(order.body, PatchBody) and overtaken(present, order.body, issued)
 
 
 def _not_made(error: PenguinDomeError) -> Outcome:

@@ -150,10 +150,16 @@ def patched(tree: Tree, order_id: str, body: PatchBody, envelope: Envelope) -> T
     )
 
 
-def overtaken(tree: Tree, body: PatchBody, issued_time: datetime) -> bool:
-    """Tell whether a patch comes too late: the tree's release is newer, and has a file of it."""
+def overtaken(tree: Tree, body: PatchBody, issued: tuple[datetime, str]) -> bool:
+    """Tell whether a patch comes too late: the tree's release is newer, and has a file of it.
+
+    Args:
+        tree: The one in force.
+        body: The patch's.
+        issued: When, and its id: times are whole seconds, and ids grow with milliseconds.
+    """
     first = payloads(tree)[:1]
-    if not first or first[0].kind != "release" or first[0].issued_time <= issued_time:
+    if not first or first[0].kind != "release" or (first[0].issued_time, first[0].id) < issued:
         return False
     released = {one.path.lower() for one in release_body(first[0].body).files}
     return any(one.path.lower() in released for one in body.files)
