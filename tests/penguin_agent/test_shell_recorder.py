@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -17,6 +18,7 @@ from penguindome.errors import LimitExceeded, PreconditionFailed
 from penguindome.shell.frames import DATA_LIMIT_BYTES
 from penguindome.shell.transcript import PIECE_LIMIT_BYTES, read_checkpoint
 from tests.penguin_agent.recordings import events, read_all, recorder_in, shown, verified
+from tests.penguin_agent.shell_pair import Pair
 
 # Whole characters, halves of them, bytes that are none, and what JSON has to escape.
 PARTS = st.sampled_from(
@@ -180,3 +182,18 @@ def test_keys_that_cannot_seal_are_said():
         seal(b"data", [os.urandom(100)])
     assert caught.value.code == "not-sealed"
     assert sealer([]) is None
+
+
+def test_a_session_that_cannot_be_recorded_ends(tmp_path):
+    async def work():
+        recorder, pieces = recorder_in(tmp_path)
+        pair = Pair(("/bin/sh", "-c", "while :; do echo line; sleep 0.1; done"), size=None)
+        pair.recorder = recorder
+        async with pair:
+            await pair.operator.see(b"line")
+            assert not pair.ended.done()
+            shutil.rmtree(pieces.path)
+            how = await asyncio.wait_for(pair.ended, 10)
+        assert how.code == "not-recorded"
+
+    asyncio.run(work())
