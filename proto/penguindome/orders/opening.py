@@ -7,7 +7,6 @@ are known to have signed it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from penguindome.envelope import CLOCK_TOLERANCE, Payload, check_signed, read_signed
@@ -25,6 +24,7 @@ from penguindome.orders.bodies import (
 from penguindome.orders.kinds import Kind, kind_of, signatures_needed
 from penguindome.orders.release_body import ReleaseBody, release_body
 from penguindome.orders.shell_body import ShellBody, shell_body
+from penguindome.times import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def open_order(
     body = read_body(payload)
     _check_targets(kind, payload, body)
     if payload.expires_time - payload.issued_time > kind.longest + CLOCK_TOLERANCE:
-        _refuse("too-long", f"it would be good for more than {kind.longest // timedelta(days=1)} d")
+        _refuse("too-long", f"it would be good for more than {format_duration(kind.longest)}")
     needed = signatures_needed(kind, held, len(payload.devices))
     if len(found) < needed and not incomplete:
         _refuse("not-signed", f"for so many devices it needs {needed} signatures")
