@@ -44,6 +44,22 @@ def test_lanes(device):
     device.run(story)
 
 
+def test_what_changes_the_tree_is_taken_in_the_order_in_which_it_came(device):
+    files = [
+        {"path": f"data/{number}", "mode": "0644", "size": 1, "sha256": "0" * 64}
+        for number in range(2000)
+    ]
+
+    async def story(device):
+        # The first takes long to be judged, the second does not.
+        large = release(device, 1, body={"label": "large", "files": files, "settings": {}})
+        ids = [device.put(one) for one in (large, patch(device, "plugins/x"), release(device, 2))]
+        ends = [(await device.ended(one)).state for one in ids]
+        assert (ends, device.act.ran) == (["succeeded"] * 3, ids)
+
+    device.run(story)
+
+
 def test_an_order_that_waits_too_long_expires(device):
     device.act.gate.clear()
 

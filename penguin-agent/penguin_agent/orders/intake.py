@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from logbook import Logger
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 WAITING_LIMIT = 128
+# They build on each other: judged side by side, a later one could overtake an earlier one.
+_IN_TURN = frozenset({"release", "patch"})
 RETRY_SECONDS = 60.0
 
 
@@ -73,6 +76,7 @@ class Intake:
         self._now = now
         self._failpoint = failpoint
         self._numbers = itertools.count()
+        self._turn = asyncio.Lock()
         self._queue: asyncio.PriorityQueue[tuple[int, int, Envelope]] = asyncio.PriorityQueue(
             WAITING_LIMIT
         )
@@ -114,13 +118,14 @@ class Intake:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _take(self, envelope: Envelope) -> None:
-        try:
-            opened = await self._judge.open(envelope)
-        except Refusal as refusal:
-            self._refuse(refusal, envelope)
-        else:
-            self._failpoint("orders.judged")
-            self._decide(opened, envelope)
+        async with self._turn if envelope.kind in _IN_TURN else nullcontext():
+            try:
+                opened = await self._judge.open(envelope)
+            except Refusal as refusal:
+                self._refuse(refusal, envelope)
+            else:
+                self._failpoint("orders.judged")
+                self._decide(opened, envelope)
         self._changed()
 
     def _decide(self, opened: Opened, envelope: Envelope) -> None:
