@@ -8,6 +8,8 @@ or after a release took its place.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -223,3 +225,30 @@ def test_people_are_told_of_a_patch_that_waits_once_its_grace_is_over(tmp_path):
     with fleet:
         line = fleet.alice.token("--uses", "2")
         asyncio.run(told_after_its_grace(Desk(fleet, tmp_path), line, time))
+
+
+def test_a_patch_that_a_sleeping_device_was_sent_does_not_outlive_the_release(tmp_path):
+    with Fleet(settings=LIMITS) as fleet:
+        desk = Desk(fleet, tmp_path)
+        agent = fleet.device(plugins=fleet.plugins(old=OLD), token=fleet.alice.token())
+        fleet.wait_for_report(agent, SECONDS)
+        device_id, process = agent.device_id(), agent.process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            # It takes longer to be judged than the release that comes behind it.
+            large = EXTRA % STAYS + "#" * 100_000 + "\n"
+            patch = asyncio.run(desk.put("plugins/extra", large, device_id))
+            asyncio.run(desk.settled(patch, sent=1))
+            desk.file("tree/plugins/extra", EXTRA % "of the release")
+            fleet.alice.run("release", "publish", tmp_path / "tree", "--yes")
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        process.wait_until(
+            lambda: fleet.alice.json("release", "show", 1)["state"] == "complete",
+            SECONDS,
+            "the release is not taken",
+        )
+        ((_, target),) = asyncio.run(desk.targets(patch)).items()
+        assert target["state"] in {"succeeded", "cancelled"}
+        assert agent.status()["release"]["name"] == "1"
