@@ -163,8 +163,10 @@ def _release(order: Order) -> Tree:
 
 
 def _is_overtaken(order: Order, present: Tree) -> bool:
-    issued = (order.issued_time, order.order_id)
-    return isinstance(order.body, PatchBody) and overtaken(present, order.body, issued)
+    body = order.body
+    return isinstance(body, PatchBody) and overtaken(
+        present, body, order.issued_time, order.order_id
+    )
 
 
 def _not_made(error: PenguinDomeError) -> Outcome:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from penguindome import envelope_json
 from penguindome.errors import Damaged, InvalidInput, PenguinDomeError
+from penguindome.ids import ulid_time
 from penguindome.orders.bodies import PatchBody, patch_body
 from penguindome.orders.manifest import FileEntry, check_manifest, check_path
 from penguindome.orders.release_body import ReleaseBody, ReleaseSettings, release_body
@@ -150,16 +151,20 @@ def patched(tree: Tree, order_id: str, body: PatchBody, envelope: Envelope) -> T
     )
 
 
-def overtaken(tree: Tree, body: PatchBody, issued: tuple[datetime, str]) -> bool:
+def overtaken(tree: Tree, body: PatchBody, issued_time: datetime, order_id: str) -> bool:
     """Tell whether a patch comes too late: the tree's release is newer, and has a file of it.
 
     Args:
         tree: The one in force.
         body: The patch's.
-        issued: When, and its id: times are whole seconds, and ids grow with milliseconds.
+        issued_time: The patch's, in whole seconds.
+        order_id: The patch's; the time in it has milliseconds.
     """
     first = payloads(tree)[:1]
-    if not first or first[0].kind != "release" or (first[0].issued_time, first[0].id) < issued:
+    if not first or first[0].kind != "release":
+        return False
+    released_time = (first[0].issued_time, ulid_time(first[0].id))
+    if released_time <= (issued_time, ulid_time(order_id)):
         return False
     released = {one.path.lower() for one in release_body(first[0].body).files}
     return any(one.path.lower() in released for one in body.files)
