@@ -38,7 +38,7 @@ def test_text_that_is_not_utf_8(simulator, operator, words):
     samples.fill(simulator.state)
     code, said = run(operator, *words, given=NOT_UTF_8)
     said = said.splitlines()[-1]
-    assert (code, said.endswith("is not UTF-8 text")) == (2, True)
+    assert (code, "UTF-8" in said) == (2, True), said
 
 
 def test_a_passphrase_that_is_not_utf_8_is_not_repeated(simulator, operator):
