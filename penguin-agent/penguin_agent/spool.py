@@ -232,8 +232,10 @@ class Spool:
         if not self._base_held and not report.full:
             coming = self._tail.outputs
             report = as_full(report, self._known.state, report_id=self._new_id(), coming=coming)
-            report = self._swallow_parts(entry, report)
+            report, swallowed = self._with_parts(entry, report)
             self._replace_head([report])
+            for part in swallowed:
+                self._folder.delete(part)
         ready = chained(report, self._known.state)
         base = {name: output.hash for name, output in self._known.state.outputs.items()}
         parts = split_report(ready, self._limits.message_bytes, base=base)
@@ -241,14 +243,18 @@ class Spool:
             self._replace_head(parts)
         return chained(parts[0], self._known.state)
 
-    def _swallow_parts(self, entry: Entry, full: Report) -> Report:
-        """Take the further parts of a report that was split into its full successor."""
+    def _with_parts(self, entry: Entry, full: Report) -> tuple[Report, list[Entry]]:
+        """Take the further parts of a report that was split into its full successor.
+
+        Their files go once that one is on the disk.
+        """
+        swallowed: list[Entry] = []
         while len(self._entries) > 1 and self._entries[1].sequence == entry.sequence:
-            part = self._folder.read(self._entries[1])
+            swallowed.append(self._entries.pop(1))
+            part = self._folder.read(swallowed[-1])
             if part is not None:
                 full = merged(full, part, report_id=full.report_id)
-            self._folder.delete(self._entries.pop(1))
-        return full
+        return full, swallowed
 
     def _replace_head(self, parts: Sequence[Report]) -> None:
         """Write other reports in the oldest one's place: the last first, its own file last."""
@@ -257,7 +263,9 @@ class Spool:
         for entry, part in reversed(list(zip(entries, parts, strict=True))):
             self._folder.write(entry, part)
             self._failpoint("spool.part-written")
-        self._entries[:1] = entries
+        # After a crash in the middle of this, some parts are there already.
+        keys = {entry.key for entry in entries}
+        self._entries = [*entries, *(e for e in self._entries[1:] if e.key not in keys)]
 
     def _bound(self) -> None:
         while self._over() and self._merge_neighbours():

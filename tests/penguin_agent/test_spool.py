@@ -101,6 +101,21 @@ def test_a_large_first_report_goes_in_parts(folder):
     assert len(first.following) > 10
 
 
+def test_a_crash_while_a_report_is_cut_in_parts_leaves_each_part_once(folder):
+    world = World(folder)
+    world.settle()
+    world.plugins |= {"disks": value(0), "firewall": value(0, 900)}
+    world.server.forget()
+    world.collect()
+    world.collect()
+    world.crash_at = "spool.part-written"
+    world.survive(world.submit)
+    del world.plugins["disks"]
+    world.submit()
+    world.settle()
+    world.check()
+
+
 def test_damaged_files_cost_nothing_but_a_new_collection(world):
     world.plugins["disks"] = value(1)
     world.settle()
