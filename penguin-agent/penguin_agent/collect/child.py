@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penguin_agent.child_events import STDOUT, ChildEvents
 from penguin_agent.collect.process_group import Family
 from penguin_agent.collect.result import Cause, Ended
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from penguin_agent.collect.limits import RunLimits
 
-_STDOUT, _STDERR = 1, 2
 _KILL_ROUNDS = 50
 _KILL_PAUSE_SECONDS = 0.02
 _DRAIN_SECONDS = 1.0
@@ -83,21 +82,15 @@ def markers(environment: Mapping[str, str]) -> frozenset[bytes]:
     return frozenset(f"{name}={environment[name]}".encode() for name in names)
 
 
-class _Protocol(asyncio.SubprocessProtocol):
+class _Protocol(ChildEvents):
     """Keep what the child prints up to the caps, and tell when something happened."""
 
     def __init__(self, limits: RunLimits) -> None:
+        super().__init__()
         self.stdout = bytearray()
         self.stderr = bytearray()
-        self.exited = False
         self.over = False
-        self.event = asyncio.Event()
         self._limits = limits
-        self._open = {_STDOUT, _STDERR}
-
-    @property
-    def drained(self) -> bool:
-        return not self._open
 
     @property
     def flooded(self) -> Cause | None:
@@ -107,25 +100,9 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self.flooded is None:
-            (self.stdout if fd == _STDOUT else self.stderr).extend(data)
+            (self.stdout if fd == STDOUT else self.stderr).extend(data)
         if self.flooded is not None:
             self.event.set()
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        del exc
-        self._open.discard(fd)
-        self.event.set()
-
-    def process_exited(self) -> None:
-        self.exited = True
-        self.event.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for the next event, at most so long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.event.wait()
-        self.event.clear()
 
 
 async def _watch(protocol: _Protocol, family: Family, job: Job) -> Cause:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.child_events import STDERR, STDOUT, ChildEvents
 from penguin_agent.collect.limits import SYSTEM_PATH
 from penguin_agent.collect.process_group import Family
 from penguin_agent.orders.launch import stop_unit, unit_words
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Sink = Callable[[str, bytes], bool]
 
-_NAMES = {1: "stdout", 2: "stderr"}
+_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 _KILL_ROUNDS = 50
 _KILL_PAUSE_SECONDS = 0.02
 _DRAIN_SECONDS = 1.0
@@ -167,21 +168,15 @@ class _Unit:
                 self._transport.terminate()
 
 
-class _Protocol(asyncio.SubprocessProtocol):
+class _Protocol(ChildEvents):
     """Pass on what the program prints, and tell when something happened."""
 
     def __init__(self, sink: Sink) -> None:
-        self.exited = False
+        super().__init__()
         self.truncated = False
-        self.event = asyncio.Event()
         self._sink = sink
-        self._open = set(_NAMES)
         self._paused: set[int] = set()
         self._transport: Any = None
-
-    @property
-    def drained(self) -> bool:
-        return not self._open
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -194,22 +189,6 @@ class _Protocol(asyncio.SubprocessProtocol):
         if not kept:
             self.truncated = True
             self._slow_down(fd)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        del exc
-        self._open.discard(fd)
-        self.event.set()
-
-    def process_exited(self) -> None:
-        self.exited = True
-        self.event.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for the next event, at most so long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.event.wait()
-        self.event.clear()
 
     def _slow_down(self, fd: int) -> None:
         pipe = self._transport.get_pipe_transport(fd)
