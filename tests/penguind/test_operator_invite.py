@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 
@@ -26,6 +26,13 @@ def server():
     yield made
     made.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folder():
+    """A folder with a short name: gpg-agent's sockets have 108 bytes for it."""
+    with TemporaryDirectory(prefix="pd", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture
@@ -63,32 +70,32 @@ def become(server, folder, name, line):
         operator.close()
 
 
-def test_while_it_is_stopped_and_after_it_is_started(server, tmp_path):
+def test_while_it_is_stopped_and_after_it_is_started(server, folder):
     line, _ = invited(server, "bob", "--role", "admin")
     server.start()
     try:
-        operator, done = become(server, tmp_path, "bob", line)
+        operator, done = become(server, folder, "bob", line)
         assert done.returncode == 0, done.stderr
         assert operator.json("device", "list")["devices"] == []
     finally:
         server.stop()
 
 
-def test_an_existing_name_gets_a_new_key_and_the_former_one_ends(running, tmp_path):
+def test_an_existing_name_gets_a_new_key_and_the_former_one_ends(running, folder):
     first, _ = invited(running, "carol")
     second, _ = invited(running, "carol")
-    former, done = become(running, tmp_path, "carol", second)
+    former, done = become(running, folder, "carol", second)
     assert done.returncode == 0, done.stderr
     third, _ = invited(running, "carol", "--role", "viewer")
     # Until it is used, the former key works.
     assert former.json("device", "list")["devices"] == []
-    (tmp_path / "new").mkdir()
-    latter, done = become(running, tmp_path / "new", "carol", third)
+    (folder / "new").mkdir()
+    latter, done = become(running, folder / "new", "carol", third)
     assert done.returncode == 0, done.stderr
     assert latter.json("device", "list")["devices"] == []
     assert former.try_run("device", "list").returncode == 4
-    (tmp_path / "late").mkdir()
-    _, done = become(running, tmp_path / "late", "carol", first)
+    (folder / "late").mkdir()
+    _, done = become(running, folder / "late", "carol", first)
     assert done.returncode != 0
     assert "invitation" in done.stderr
 
