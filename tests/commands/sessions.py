@@ -13,7 +13,8 @@ def live(fleet, alice, device, both, passphrase):
     session = _shell(fleet, alice, device, signed)
     _copy(fleet, alice, device, signed)
     _read(alice, device, both, session)
-    _kill(alice, device, signed)
+    for spelling in ("-o", "--output"):
+        _kill(alice, device, signed, spelling)
 
 
 def _shell(fleet, alice, device, signed):
@@ -73,7 +74,7 @@ def _read(alice, device, both, session):
     assert "one two" in alice.run("session", "watch", session)
 
 
-def _kill(alice, device, signed):
+def _kill(alice, device, signed, spelling):
     line = [str(BIN / "penguinctl"), "shell", device, *map(str, signed), "--", "sleep 600"]
     env = environment(
         HOME=str(alice.folder),
@@ -88,6 +89,7 @@ def _kill(alice, device, signed):
             30, "it does not begin",
         )  # fmt: skip
         wait_until(lambda: alice.json(*find)["sessions"][0]["state"] == "running", 20, "it waits")
-        alice.run("session", "kill", shown[0]["session_id"], "--reason", "enough", "-o", "json")
+        words = (shown[0]["session_id"], "--reason", "enough", spelling, "json")
+        alice.run("session", "kill", *words)
         said = process.communicate(timeout=30)[1]
     assert (process.returncode, b"enough" in said) == (255, True), said
