@@ -113,7 +113,7 @@ def test_an_interrupt_comes_through_a_flood_within_a_second(fleet, agent, tmp_pa
         terminal.see("here>")
         terminal.line(line)
         wait_until(lambda: sessions(agent), 30, "no session")
-        terminal.line(f"cd {folder}; PS1='far> '; clear")
+        terminal.line(f"cd {folder}; PS1='far''> '; clear")
         terminal.see("far>")
         words = f"flood{time.monotonic_ns() % 10**6}"
         terminal.line(f"yes {words}")

@@ -31,7 +31,7 @@ print(len(text), "typed")
 """
 GETPASS = "import getpass; print(len(getpass.getpass()), 'typed')\n"
 ASKS = {
-    "read -s": "read -s -p 'Password: ' x; echo; echo ${#x} typed",
+    "read -s": "read -s -p 'Pass''word: ' x; echo; echo ${#x} typed",
     "getpass, as sudo and ssh do": "python3 getpw.py",
     "a program in raw mode": "python3 raw.py",
 }
@@ -101,7 +101,8 @@ def test_a_password_is_kept_nowhere(fleet, agent, folder, how):
         terminal.see("here>")
         terminal.line(f"{line}; echo status $?")
         wait_until(lambda: newest_runs(fleet), 30, "no session")
-        terminal.line(f"PS1='far> '; cd {folder}; clear")
+        # What is waited for stands in no typed line: a terminal shows those before anybody reads.
+        terminal.line(f"PS1='far''> '; cd {folder}; clear")
         terminal.see("far>")
         terminal.line(f"echo {PLAIN}")
         terminal.line(f"clear; {ASKS[how]}")
