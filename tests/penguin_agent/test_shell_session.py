@@ -11,6 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from penguin_agent.shell import hosting
 from penguindome.shell.frames import Frame
 from tests.penguin_agent.shell_pair import LIMITS, Pair
 
@@ -213,3 +214,23 @@ def test_a_user_that_is_not_there_is_said():
             assert b"penguin-agent: " in pair.operator.shown[Frame.OUTPUT]
 
     run(work)
+
+
+class Away:
+    """A link whose pauses are long unless they are ended."""
+
+    def __init__(self):
+        self.connected = asyncio.Event()
+        self.pauses = 3
+
+    def wake(self):
+        self.pauses -= 1
+        if not self.pauses:
+            self.connected.set()
+
+
+def test_while_an_operator_waits_no_pause_before_the_next_connection_is_long(monkeypatch):
+    monkeypatch.setattr(hosting, "HASTE_SECONDS", 0.01)
+    link = Away()
+    run(lambda: hosting.connected(link))
+    assert link.pauses == 0

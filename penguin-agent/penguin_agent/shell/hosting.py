@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from penguin_agent.link import Link
     from penguin_agent.orders.acts import Order
     from penguin_agent.shell.act import ShellParts
     from penguindome.orders.shell_body import ShellBody
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 RETRY_SECONDS = 0.5
+HASTE_SECONDS = 2.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WHAT = {"shell": "a session", "copy-to": "a file copy", "copy-from": "a file copy"}
 _STATES: Mapping[str, str] = {
@@ -131,7 +134,7 @@ class Host:
         """Hold a way to the server, another one when it is lost."""
         link = self._parts.link
         while True:
-            await link.connected.wait()
+            await connected(link)
             connection = link.connection
             if connection is not None:
                 try:
@@ -203,6 +206,15 @@ class Host:
             longest=min(body.longest_seconds, settings.longest.total_seconds()),
             resume=settings.resume.total_seconds(),
         )
+
+
+async def connected(link: Link) -> None:
+    """Wait for a connection; while somebody waits at the other end, no pause before it is long."""
+    while not link.connected.is_set():
+        link.wake()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HASTE_SECONDS):
+                await link.connected.wait()
 
 
 def _outcome(how: Exit, recorder: Recorder | None) -> Outcome:
