@@ -13,6 +13,7 @@ from penguinctl import exits, ui, view
 from penguinctl.app import App
 from penguinctl.lazy import LazyGroup, Noun
 from penguindome.errors import PenguinDomeError
+from penguindome.grpc_environment import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,8 +197,7 @@ def main() -> NoReturn:
     # Before gRPC is imported: it obeys such variables, and its own log would bypass the sink.
     for name in [name for name in os.environ if name.startswith("GRPC_")]:
         del os.environ[name]
-    os.environ["GRPC_VERBOSITY"] = "NONE"
-    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    os.environ.update(SETTINGS)
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penguindome.grpc_environment import SETTINGS
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -22,7 +24,4 @@ def forget_foreign_settings(environ: MutableMapping[str, str]) -> None:
         proxy = name.lower().endswith("_proxy")
         if proxy or name.startswith(_PREFIXES) or name in _NAMES:
             del environ[name]
-    # gRPC's own words go past our log; errors of connections are its callers' affair.
-    environ["GRPC_VERBOSITY"] = "NONE"
-    # A child process must not inherit gRPC's threads; https://github.com/grpc/grpc/issues/14258.
-    environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    environ.update(SETTINGS)

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penguindome.grpc_environment import SETTINGS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -47,9 +49,7 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in environ.items() if name in _KEPT or name.startswith("LC_")
     }
     kept["PATH"] = SYSTEM_PATH
-    kept["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-    # What is worth knowing is in its errors; its own lines would bypass our log.
-    kept["GRPC_VERBOSITY"] = "NONE"
+    kept |= SETTINGS
     return kept
 
 

@@ -14,6 +14,7 @@ from penguin_agent.environment import (
     package_folders,
     restart_command,
 )
+from penguindome.grpc_environment import SETTINGS
 
 POISON = {
     "PATH": "/tmp/evil",
@@ -39,8 +40,7 @@ def test_only_known_variables_are_kept():
         "PATH": SYSTEM_PATH,
         "LANG": "C.UTF-8",
         "NOTIFY_SOCKET": "/run/n",
-        "GRPC_ENABLE_FORK_SUPPORT": "0",
-        "GRPC_VERBOSITY": "NONE",
+        **SETTINGS,
     }
 
 

@@ -104,6 +104,47 @@ def test_a_damaged_piece_holds_no_other_up_and_is_seen_to_be_missing(tmp_path, d
     assert result.problem == "piece 1 belongs elsewhere"
 
 
+def test_while_a_session_goes_on_its_recording_follows_at_a_pace(tmp_path):
+    written, server, rests = recorded(tmp_path / "made"), Server(), []
+
+    async def rest(seconds):
+        rests.append(seconds)
+
+    def put(pieces, number, *, durable):
+        one = written[number]
+        pieces.put(
+            number, one.data, one.checkpoint, one.signature, sealed=False, durable=durable
+        )  # fmt: skip
+
+    async def work():
+        uploads = Uploads(tmp_path / "kept", server, Backoff(random.uniform, 0.01, 0.05), rest)
+        running = asyncio.create_task(uploads.run())
+        pieces = uploads.folder(ORDER)
+        for number in range(3):
+            put(pieces, number, durable=False)
+        async with asyncio.timeout(10):
+            while pieces.numbers():  # noqa: ASYNC110 -- a test
+                await asyncio.sleep(0.01)
+        assert len(rests) == 3
+        put(pieces, 3, durable=True)
+        async with asyncio.timeout(10):
+            while (tmp_path / "kept" / ORDER).exists():  # noqa: ASYNC110 -- a test
+                await asyncio.sleep(0.01)
+        running.cancel()
+
+    asyncio.run(work())
+    assert server.order == [0, 1, 2, 3]
+    # The end, and what is much, does not wait.
+    assert len(rests) == 3
+
+
+def test_much_of_a_recording_does_not_wait(tmp_path):
+    _, pieces = recorder_in(tmp_path, backlog_bytes=400)
+    assert not pieces.is_pressing
+    pieces.put(0, b"x" * 100, b"", b"", sealed=False, durable=False)
+    assert pieces.is_pressing
+
+
 def test_strangers_in_the_folder_are_left_alone(tmp_path):
     recorded(tmp_path)
     (tmp_path / "notes").mkdir()

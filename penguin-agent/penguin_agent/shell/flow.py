@@ -7,7 +7,6 @@ travels in few large frames and a lone keystroke is never held up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections import deque
@@ -24,6 +23,7 @@ _READ_BYTES = 64 * 1024
 _JOIN_SECONDS = 0.001
 _BUSY_SECONDS = 0.005
 _SMALL_BYTES = 64
+_ENOUGH_BYTES = 16 * 1024
 
 
 class Faucet:
@@ -41,42 +41,53 @@ class Faucet:
         self._endpoint = endpoint
         self._record = record
         self._sent_at = 0.0
+        self._is_over = False
 
     async def run(self) -> None:
         """Read until the other side is closed."""
-        while await self._readable():
+        while not self._is_over:
             await self._endpoint.wait_room()
             data = self._read(b"")
-            if len(data) >= _SMALL_BYTES and time.monotonic() - self._sent_at < _BUSY_SECONDS:
+            busy = time.monotonic() - self._sent_at < _BUSY_SECONDS
+            if busy and _SMALL_BYTES <= len(data) < _ENOUGH_BYTES:
                 await asyncio.sleep(_JOIN_SECONDS)
                 data = self._read(data)
-            if not data:
-                return
-            await self._record(data)
-            self._endpoint.send(self._kind, data)
-            self._sent_at = time.monotonic()
+            if data:
+                await self._record(data)
+                self._endpoint.send(self._kind, data)
+                self._sent_at = time.monotonic()
+            if len(data) < _ENOUGH_BYTES and not self._is_over:
+                await self._readable()
 
     def _read(self, data: bytes) -> bytes:
         """Return `data` and what there is now, up to a frame's limit."""
         parts, left = [data], DATA_LIMIT_BYTES - len(data)
-        with contextlib.suppress(OSError):  # EAGAIN; EIO when a terminal has nobody left
-            while left > 0 and (part := os.read(self._descriptor, min(left, _READ_BYTES))):
+        try:
+            while left > 0:
+                part = os.read(self._descriptor, min(left, _READ_BYTES))
+                if not part:
+                    self._is_over = True
+                    break
                 parts.append(part)
                 left -= len(part)
+        except BlockingIOError:
+            pass
+        except OSError:  # EIO: a terminal that has nobody left
+            self._is_over = True
         return b"".join(parts)
 
-    async def _readable(self) -> bool:
+    async def _readable(self) -> None:
         """Wait until there is something, or the end."""
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         try:
             loop.add_reader(self._descriptor, ready.set)
         except (OSError, ValueError):
-            return False
+            self._is_over = True
+            return
         try:
             await ready.wait()
         finally:
             loop.remove_reader(self._descriptor)
-        return True
 
 
 class Drain:
@@ -94,9 +105,14 @@ class Drain:
         self._consumed = consumed
         self._waiting: deque[bytes | None] = deque()
         self._wake = asyncio.Event()
+        self._is_writing = False
 
     def put(self, data: bytes | None) -> None:
-        """Have bytes written; None for the end."""
+        """Have bytes written, at once if nothing waits before them; None for the end."""
+        if data and not self._waiting and not self._is_writing:
+            data = self._at_once(data)
+            if not data:
+                return
         self._waiting.append(data)
         self._wake.set()
 
@@ -110,8 +126,22 @@ class Drain:
             if data is None:
                 at_end()
                 continue
+            self._is_writing = True
             await self._write(data)
+            self._is_writing = False
             self._consumed(len(data))
+
+    def _at_once(self, data: bytes) -> bytes:
+        """Write what there is room for; return the rest."""
+        descriptor = self._descriptor()
+        try:
+            written = len(data) if descriptor < 0 else os.write(descriptor, data)
+        except BlockingIOError:
+            return data
+        except OSError:
+            written = len(data)  # nobody reads any more
+        self._consumed(written)
+        return data[written:]
 
     async def _write(self, data: bytes) -> None:
         rest = memoryview(data)

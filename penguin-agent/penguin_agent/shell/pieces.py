@@ -33,9 +33,15 @@ class PieceFolder:
         self._limit = backlog_bytes
         make_private_dir(path)
         self._waiting = sum(one.stat().st_size for one in self._files())
+        self._is_ended = False
         self._room = asyncio.Event()
         self._room.set()
         self.fresh = asyncio.Event()
+
+    @property
+    def is_pressing(self) -> bool:
+        """Tell whether what waits has to go without pauses: it is much, or the session is over."""
+        return self._is_ended or self._waiting > self._limit // 4
 
     def put(
         self,
@@ -70,6 +76,7 @@ class PieceFolder:
         place = self.path / f"{number:08d}"
         if durable:
             write_file(place, content)
+            self._is_ended = True
         else:
             passing = self.path / f".{number:08d}"
             passing.write_bytes(content)

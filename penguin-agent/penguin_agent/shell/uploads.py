@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from logbook import Logger
@@ -14,6 +15,7 @@ from penguindome.ids import is_ulid
 from penguindome.shell.transcript import read_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from penguin_agent.backoff import Backoff
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 log = Logger(__name__)
 
 LOOK_SECONDS = 30.0
+# What a session shows comes before its recording, which takes a share of the time while it goes on.
+REST_SHARE = 3
+LONGEST_REST_SECONDS = 0.5
 
 
 class Wire(Protocol):
@@ -38,12 +43,20 @@ class Uploads:
         directory: where sessions' folders are.
         wire: takes pieces to the server; raises Unavailable while there is no connection.
         backoff: pauses after failures.
+        rest: pauses between a session's pieces.
     """
 
-    def __init__(self, directory: Path, wire: Wire, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        wire: Wire,
+        backoff: Backoff,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._directory = directory
         self._wire = wire
         self._backoff = backoff
+        self._rest = rest
         self._open: dict[str, PieceFolder] = {}
         self._left: set[str] = set()
         self._wake = asyncio.Event()
@@ -85,6 +98,7 @@ class Uploads:
         for number in folder.numbers():
             try:
                 piece = folder.read(number)
+                began = time.monotonic()
                 wanted = await self._wire.submit_piece(order_id, number, piece)
             except (Damaged, InvalidInput) as error:
                 # The others show that it is missing.
@@ -96,6 +110,9 @@ class Uploads:
                 self._forget(order_id, folder)
                 return
             folder.drop(number)
+            if not folder.is_pressing and order_id not in self._left:
+                took = time.monotonic() - began
+                await self._rest(min(REST_SHARE * took, LONGEST_REST_SECONDS))
         if order_id in self._left:
             # Its end was never written: the agent was killed.
             self._forget(order_id, folder)
