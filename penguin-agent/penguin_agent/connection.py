@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -40,7 +41,7 @@ from penguindome.times import from_unix_ms
 from penguindome.v1 import agent_pb2, agent_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
     from datetime import datetime
 
     from penguin_agent.identity import Identity
@@ -64,6 +65,7 @@ __all__ = [
     "VerdictsMoved",
     "Welcomed",
     "Wishes",
+    "channel_errors",
     "is_told_to_end",
 ]
 
@@ -144,16 +146,9 @@ class Connection:
             )
         )
         try:
-            async for piece in call:
-                yield piece.data
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        except grpc.aio.UsageError:
-            raise _channel_closed() from None
-        except asyncio.CancelledError:
-            if is_told_to_end():
-                raise
-            raise _channel_closed() from None
+            with channel_errors():
+                async for piece in call:
+                    yield piece.data
         finally:
             call.cancel()
 
@@ -170,17 +165,28 @@ class Connection:
         await self._channel.close()
 
     async def _unary(self, method: Any, request: Any, seconds: float) -> Any:
-        try:
+        with channel_errors():
             return await method(request, timeout=seconds)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        except grpc.aio.UsageError:
-            raise _channel_closed() from None
-        except asyncio.CancelledError:
-            # A channel that is closed cancels its calls, which looks as if we were told to end.
-            if is_told_to_end():
-                raise
-            raise _channel_closed() from None
+
+
+@contextmanager
+def channel_errors() -> Iterator[None]:
+    """Turn what a call over a channel fails with into our errors, a closed channel included.
+
+    Raises:
+        PenguinDomeError: what the server said, or `channel-closed`.
+    """
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from None
+    except grpc.aio.UsageError:
+        raise _channel_closed() from None
+    except asyncio.CancelledError:
+        # A channel that is closed cancels its calls, which looks as if we were told to end.
+        if is_told_to_end():
+            raise
+        raise _channel_closed() from None
 
 
 def is_told_to_end() -> bool:

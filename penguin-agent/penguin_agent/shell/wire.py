@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
-from penguin_agent.connection import is_told_to_end
-from penguindome.error_wire import from_rpc_error
+from penguin_agent.connection import channel_errors
 from penguindome.errors import Unavailable
 from penguindome.v1 import shell_pb2 as pb
 from penguindome.v1 import shell_pb2_grpc
@@ -45,15 +41,6 @@ class LinkPieces:
             signature=piece.signature,
         )
         request = pb.SubmitTranscriptRequest(order_id=order_id, piece=message)
-        try:
+        with channel_errors():
             answer = await stub.SubmitTranscript(request, timeout=SECONDS)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        except grpc.aio.UsageError:
-            raise Unavailable("the connection was closed", code="not-connected") from None
-        except asyncio.CancelledError:
-            # A channel that is closed cancels its calls, which looks as if we were told to end.
-            if is_told_to_end():
-                raise
-            raise Unavailable("the connection was closed", code="not-connected") from None
         return not answer.unknown
