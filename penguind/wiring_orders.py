@@ -55,6 +55,17 @@ def make_sending(base: Base) -> Sending:
     return Sending(hub, endings)
 
 
+def make_looking(base: Base) -> OrderLooking:
+    """Build what finds orders; it keeps nothing, so whoever looks has one of their own."""
+    stores = base.stores
+    return OrderLooking(
+        orders=stores.orders,
+        targets=stores.order_targets,
+        output=stores.order_output,
+        devices=stores.devices,
+    )
+
+
 def make_ordering(
     base: Base, judging: Judging, sending: Sending, offers: Offers, releases: Releases
 ) -> Ordering:
@@ -129,16 +140,12 @@ def _service(
         releases=releases,
         clock=base.clock,
     )
-    looking = OrderLooking(
-        orders=stores.orders,
-        targets=stores.order_targets,
-        output=stores.order_output,
-        devices=stores.devices,
-    )
     watching = Watching(
         orders=stores.orders,
         targets=stores.order_targets,
         output=stores.order_output,
         hub=sending.hub,
     )
-    return OrderService(desk=desk, looking=looking, watching=watching, presence=base.presence)
+    return OrderService(
+        desk=desk, looking=make_looking(base), watching=watching, presence=base.presence
+    )

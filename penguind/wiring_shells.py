@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguind.orders.looking import OrderLooking
 from penguind.services.shell import ShellService
 from penguind.shells.desk import ShellDesk
 from penguind.shells.looking import SessionLooking
 from penguind.shells.recordings import Recordings
+from penguind.wiring_orders import make_looking
 
 if TYPE_CHECKING:
     from penguind.wiring_base import Base
@@ -28,12 +28,6 @@ def make_shells(base: Base, sending: Sending) -> Shells:
     """Build everything of remote sessions."""
     stores = base.stores
     desk = ShellDesk(stores.orders, stores.order_targets, sending.hub)
-    orders = OrderLooking(
-        orders=stores.orders,
-        targets=stores.order_targets,
-        output=stores.order_output,
-        devices=stores.devices,
-    )
     recordings = Recordings(
         transcripts=stores.transcripts,
         targets=stores.order_targets,
@@ -45,7 +39,7 @@ def make_shells(base: Base, sending: Sending) -> Shells:
     service = ShellService(
         desk=desk,
         recordings=recordings,
-        looking=SessionLooking(orders, stores.transcripts, desk),
+        looking=SessionLooking(make_looking(base), stores.transcripts, desk),
         devices=stores.devices,
     )
     return Shells(desk, service)
