@@ -6,14 +6,12 @@ Trust: a body is read only after its signatures were counted; reading is strict 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from penguindome.ids import is_device_id, is_ulid
-from penguindome.names import clean_hostname
+from penguindome.ids import is_ulid
 from penguindome.orders.fields import Fields
 from penguindome.orders.manifest import FileEntry, check_manifest, check_path, entry_from_json
 
@@ -30,7 +28,6 @@ OUTPUT_LIMIT_BYTES = 64 * MIB
 OUTPUT_DEFAULT_BYTES = 16 * MIB
 WIPE_LEVELS = ("lock", "erase-homes", "crypto-erase")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")
 _WORDS = 256
 _WORD_BYTES = 64 * 1024
 
@@ -144,19 +141,17 @@ def command_body(value: Json) -> CommandBody:
     """
     fields = Fields(value, "the command")
     body = CommandBody(
-        hostnames=_hostnames(fields),
+        hostnames=fields.hostnames(),
         name=fields.text("name", 64),
         argv=fields.texts("argv", _WORDS, _WORD_BYTES),
         script=_content(fields, "script", SCRIPT_LIMIT_BYTES),
-        user=fields.text("user", 64, "root"),
+        user=fields.user("root"),
         timeout_seconds=fields.number("timeout_seconds", 1, TIMEOUT_LIMIT_SECONDS),
         output_limit_bytes=fields.number("output_limit_bytes", 0, OUTPUT_LIMIT_BYTES),
     )
     fields.end()
     if not _NAME.match(body.name):
         fields.refuse("its name has other characters than letters, digits, _ and -")
-    if not _USER.match(body.user):
-        fields.refuse("its user is none")
     if not body.script and not (body.argv and body.argv[0]):
         fields.refuse("it has neither a program nor a script")
     return body
@@ -169,7 +164,7 @@ def patch_body(value: Json) -> PatchBody:
         InvalidInput: `bad-payload` or `bad-files`.
     """
     fields = Fields(value, "the patch")
-    hostnames = _hostnames(fields)
+    hostnames = fields.hostnames()
     files = tuple(_patch_file(one) for one in fields.take("files", list))
     fields.end()
     if not files:
@@ -189,7 +184,7 @@ def wipe_body(value: Json) -> WipeBody:
     """
     fields = Fields(value, "the wipe")
     body = WipeBody(
-        hostnames=_hostnames(fields),
+        hostnames=fields.hostnames(),
         level=fields.choice("level", WIPE_LEVELS),
         confirmation=fields.text("confirmation", 512, ""),
         reboot=fields.take("reboot", bool, True),
@@ -207,33 +202,15 @@ def cancel_body(value: Json) -> CancelBody:
         InvalidInput: `bad-payload`.
     """
     fields = Fields(value, "the cancellation")
-    body = CancelBody(_hostnames(fields), fields.texts("order_ids", 1000, 26))
+    body = CancelBody(fields.hostnames(), fields.texts("order_ids", 1000, 26))
     fields.end()
     if not body.order_ids or not all(map(is_ulid, body.order_ids)):
         fields.refuse("it names no order")
     return body
 
 
-def _hostnames(fields: Fields) -> dict[str, str]:
-    found = fields.take("hostnames", dict)
-    good = all(
-        is_device_id(key) and isinstance(name, str) and clean_hostname(name) == name
-        for key, name in found.items()
-    )
-    if not found or not good:
-        fields.refuse("hostnames has none, or something that is none")
-    return dict(found)
-
-
 def _content(fields: Fields, name: str, limit_bytes: int) -> bytes:
-    text = fields.take(name, str, "")
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        fields.refuse(f"{name} is not base64")
-    if len(data) > limit_bytes:
-        fields.refuse(f"{name} is larger than {limit_bytes} bytes")
-    return data
+    return fields.decoded(name, fields.take(name, str, ""), limit_bytes)
 
 
 def _file_json(one: PatchFile) -> dict[str, Json]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from penguindome.errors import InvalidInput
+from penguindome.ids import is_device_id
+from penguindome.names import clean_hostname
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from penguindome.strict_json import Json
+
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")
 
 
 class Fields:
@@ -66,6 +72,34 @@ class Fields:
         if not good:
             self.refuse(f"{name} has more than {count} entries, or one that is no text or too long")
         return tuple(found)
+
+    def hostnames(self) -> dict[str, str]:
+        """Return what the operator was shown, by device id; at least one."""
+        found = self.take("hostnames", dict)
+        good = all(
+            is_device_id(key) and isinstance(name, str) and clean_hostname(name) == name
+            for key, name in found.items()
+        )
+        if not found or not good:
+            self.refuse("hostnames has none, or something that is none")
+        return dict(found)
+
+    def user(self, default: str | None = None) -> str:
+        """Return the name of an account."""
+        found = self.text("user", 64, default)
+        if not _USER.match(found):
+            self.refuse("its user is none")
+        return found
+
+    def decoded(self, name: str, text: str, limit_bytes: int) -> bytes:
+        """Return the bytes that a text of a field says in base64."""
+        try:
+            data = base64.b64decode(text, validate=True)
+        except ValueError:
+            self.refuse(f"{name} is not base64")
+        if len(data) > limit_bytes:
+            self.refuse(f"{name} is larger than {limit_bytes} bytes")
+        return data
 
     def end(self) -> None:
         """Refuse fields that nobody knows."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguindome.ids import is_device_id
-from penguindome.names import clean_hostname
 from penguindome.orders.fields import Fields
 
 if TYPE_CHECKING:
@@ -21,8 +18,8 @@ PURPOSES = ("shell", "copy-to", "copy-from")
 RECORDING = ("required", "kept", "off")
 IDLE_LIMIT_SECONDS = 8 * 3600
 LONGEST_LIMIT_SECONDS = 24 * 3600
+KEY_BYTES = 32
 KEY_LIMIT_BYTES = 8 * 1024
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,63}\Z")
 
@@ -104,9 +101,9 @@ def shell_body(value: Json) -> ShellBody:
     fields = Fields(value, "the shell order")
     body = ShellBody(
         hostnames=_hostname(fields),
-        operator_key=_key(fields, fields.text("operator_key", 64), 32),
+        operator_key=_operator_key(fields),
         purpose=fields.choice("purpose", PURPOSES),
-        user=fields.text("user", 64),
+        user=fields.user(),
         argv=fields.texts("argv", 256, 64 * 1024),
         terminal=fields.take("terminal", bool),
         term=fields.text("term", 64),
@@ -130,8 +127,6 @@ def shell_body(value: Json) -> ShellBody:
 
 
 def _check(fields: Fields, body: ShellBody) -> None:
-    if not _USER.match(body.user):
-        fields.refuse("its user is none")
     if not is_word(body.term) or (body.lang and not is_word(body.lang)):
         fields.refuse("its terminal or locale is none")
     if body.argv and not body.argv[0]:
@@ -148,29 +143,22 @@ def is_word(text: str) -> bool:
 
 
 def _hostname(fields: Fields) -> dict[str, str]:
-    found = fields.take("hostnames", dict)
-    good = len(found) == 1 and all(
-        is_device_id(key) and isinstance(name, str) and clean_hostname(name) == name
-        for key, name in found.items()
-    )
-    if not good:
+    found = fields.hostnames()
+    if len(found) != 1:
         fields.refuse("it has to be for exactly one device")
-    return dict(found)
+    return found
 
 
-def _key(fields: Fields, text: Json, size: int | None) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        fields.refuse("a key is not base64")
-    if len(data) > KEY_LIMIT_BYTES or (size is not None and len(data) != size):
-        fields.refuse("a key has the wrong size")
-    return data
+def _operator_key(fields: Fields) -> bytes:
+    key = fields.decoded("operator_key", fields.text("operator_key", 64), KEY_BYTES)
+    if len(key) != KEY_BYTES:
+        fields.refuse("operator_key is too short")
+    return key
 
 
 def _auditors(fields: Fields) -> tuple[bytes, ...]:
     found = fields.texts("auditor_keys", 16, 2 * KEY_LIMIT_BYTES)
-    return tuple(_key(fields, one, None) for one in found)
+    return tuple(fields.decoded("auditor_keys", one, KEY_LIMIT_BYTES) for one in found)
 
 
 def _mode(fields: Fields) -> int:
