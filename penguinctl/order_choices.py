@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penguindome.orders.kinds import KINDS as _KINDS
+from penguindome.orders.receipts import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,16 +15,7 @@ if TYPE_CHECKING:
 KINDS = tuple(_KINDS)
 # What is neither the server's nor the device's last word.
 UNFINISHED = ("waiting", "queued", "sent", "accepted", "running")
-STATES = (
-    *UNFINISHED,
-    "succeeded",
-    "failed",
-    "timed-out",
-    "cancelled",
-    "expired",
-    "refused",
-    "interrupted",
-)
+STATES = (*UNFINISHED, *FINAL)
 
 
 def list_options(function: Callable[..., Any]) -> Callable[..., Any]:
