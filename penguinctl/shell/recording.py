@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from penguinctl.app import App
     from penguindome.v1 import shell_pb2
 
-FETCH_SECONDS = 24 * 3600.0
 EXACT = "bytes:"
 
 

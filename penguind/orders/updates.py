@@ -49,7 +49,6 @@ ITEMS_LIMIT = 1000
 STREAMS = ("stdout", "stderr")
 _PART_CHARACTERS = 256
 _SIGNATURE_BYTES = 256
-_REASON_KEPT = 200
 
 Word = tuple[Receipt, SealedReceipt]
 

@@ -18,7 +18,6 @@ SIZE_LIMIT = 1000
 _TEXT_LIMIT_BYTES = 2048
 _SIZE = struct.Struct("!HH")
 _JSON = JsonLimits(size_bytes=16 * 1024, depth=4, nodes=64)
-SIGNALS = ("HUP", "INT", "QUIT", "TERM", "KILL", "USR1", "USR2", "TSTP", "CONT")
 
 
 class Frame(IntEnum):
