@@ -14,3 +14,5 @@ passphrase_option = click.option(
 )
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+reason_option = click.option("--reason", default="", help="Why; stands in what you sign.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penguinctl import wire
+from penguinctl.options import reason_option
 from penguindome.times import parse_duration
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="DURATION",
             help="After which no device takes it any more.",
         ),
-        click.option("--reason", default="", help="Why; stands in what you sign."),
+        reason_option,
         click.option("--follow", is_flag=True, help="Stay and show how it goes; ctrl-C ends that."),
     )
     for option in reversed(options):

@@ -10,7 +10,7 @@ from penguinctl import order_choices
 from penguinctl.app import App, pass_app
 from penguinctl.listing import list_options
 from penguinctl.nouns.order import show_list
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, reason_option, yes_option
 from penguinctl.output import output_option
 from penguinctl.watching import watch_option
 
@@ -103,7 +103,7 @@ Examples:
 )
 @click.argument("order_id", metavar="ORDER")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
-@click.option("--reason", default="", help="Why; stands in what you sign.")
+@reason_option
 @yes_option
 @passphrase_option
 @output_option

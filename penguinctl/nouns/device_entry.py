@@ -9,7 +9,7 @@ import click
 from penguinctl import moments, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.devices import find_one
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, reason_option, yes_option
 from penguinctl.output import output_option
 from penguindome.display import printable
 from penguindome.errors import PreconditionFailed
@@ -31,7 +31,7 @@ Examples:
 """
 )
 @click.argument("device", metavar="DEVICE")
-@click.option("--reason", default="", help="Why; stands in what you sign.")
+@reason_option
 @yes_option
 @passphrase_option
 @output_option

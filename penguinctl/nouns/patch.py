@@ -10,7 +10,7 @@ import click
 from penguinctl import listing, output, ui, wire
 from penguinctl.app import App, pass_app
 from penguinctl.listing import list_options
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, reason_option, yes_option
 from penguinctl.output import output_option
 from penguindome.display import printable
 from penguindome.times import parse_duration
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _ttl_option = click.option(
     "--ttl", default="7d", show_default=True, help="How long devices that are away may get it: 3d."
 )
-_reason_option = click.option("--reason", default="", help="Why; stands in what you sign.")
 
 
 @click.group()
@@ -51,7 +50,7 @@ Examples:
     help="The file's mode. [default: 0755 if SOURCE is executable]",
 )
 @_ttl_option
-@_reason_option
+@reason_option
 @yes_option
 @passphrase_option
 @output_option
@@ -91,7 +90,7 @@ Examples:
 @click.argument("target")
 @click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...")
 @_ttl_option
-@_reason_option
+@reason_option
 @yes_option
 @passphrase_option
 @output_option
@@ -146,7 +145,7 @@ Examples:
 )
 @click.argument("term", metavar="PATH|ID")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
-@_reason_option
+@reason_option
 @yes_option
 @passphrase_option
 @output_option

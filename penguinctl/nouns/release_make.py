@@ -9,7 +9,7 @@ import click
 
 from penguinctl import output, ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, reason_option, yes_option
 from penguinctl.output import output_option
 from penguinctl.rollout_options import plan, rollout_options
 from penguindome.display import printable
@@ -104,7 +104,7 @@ Examples:
 @click.option(
     "--ttl", default="120d", show_default=True, help="After which no device takes it any more."
 )
-@click.option("--reason", default="", help="Why; stands in what you sign.")
+@reason_option
 @yes_option
 @passphrase_option
 @output_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, reason_option, yes_option
 from penguinctl.output import output_option
 from penguinctl.watching import watch_option
 from penguindome.orders.bodies import WIPE_LEVELS
@@ -82,7 +82,7 @@ Examples:
 )
 @click.option("--no-reboot", is_flag=True, help="Leave the machine running in the end.")
 @click.option("--ttl", default="30d", show_default=True, help="How long a device may get it.")
-@click.option("--reason", default="", help="Why; stands in what you sign.")
+@reason_option
 @click.option("--wait", is_flag=True, help="Wait for a device that is offline, too.")
 @yes_option
 @passphrase_option
@@ -125,7 +125,7 @@ def status(app: App, *, device: str, output_format: str) -> None:
 
 @wipe.command(epilog='\b\nExample:\n  penguinctl wipe cancel web-1 --reason "was found"\n')
 @click.argument("device", metavar="DEVICE")
-@click.option("--reason", default="", help="Why; stands in what you sign.")
+@reason_option
 @yes_option
 @passphrase_option
 @output_option
