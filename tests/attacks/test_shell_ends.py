@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from tests.attacks.kit.shells import device_of, gone, marked, newest, sessions, shell
+from tests.attacks.kit.shells import gone, marked, newest, sessions, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
+from tests.stories.shells import device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 RESUME = 3

@@ -10,10 +10,10 @@ import time
 import psutil
 import pytest
 
-from tests.attacks.kit.shells import device_of, gone, sessions, shell
+from tests.attacks.kit.shells import gone, sessions, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
-from tests.stories.shells import at_terminal
+from tests.stories.shells import at_terminal, device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 MIB = 1024 * 1024

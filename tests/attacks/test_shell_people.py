@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.kit.shells import device_of, gone, newest, sessions, shell
+from tests.attacks.kit.shells import gone, newest, sessions, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, environment, wait_until
+from tests.stories.shells import device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 CONSENT = "[shell]\nrequire_consent = true\nconsent_wait_seconds = 4\n"

@@ -8,9 +8,10 @@ import pytest
 from bson import Binary
 
 from tests.attacks.kit.database import StolenDatabase
-from tests.attacks.kit.shells import device_of, newest, shell
+from tests.attacks.kit.shells import newest, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
+from tests.stories.shells import device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 # Five lines with pauses, so that there are several pieces.

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from tests.attacks.kit.shells import EvilRelayFleet, device_of, sessions, shell
+from tests.attacks.kit.shells import EvilRelayFleet, sessions, shell
 from tests.harness.process import wait_until
+from tests.stories.shells import device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 INPUT, OUTPUT = 1, 16

@@ -10,10 +10,10 @@ import pytest
 
 from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.needles import forms
-from tests.attacks.kit.shells import device_of, newest
+from tests.attacks.kit.shells import newest
 from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, wait_until
-from tests.stories.shells import at_terminal, env_of
+from tests.stories.shells import at_terminal, device_of, env_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 SECRET = "Quaint-Walrus-4711"

@@ -18,6 +18,22 @@ def env_of(operator, **more):
     return environment(**(known | more))
 
 
+def device_of(fleet, settings=""):
+    """Return a device that runs and was heard of."""
+    made = fleet.device(
+        plugins=fleet.plugins(nothing=NOTHING), settings=settings, token=fleet.alice.token()
+    )
+    fleet.wait_for_report(made)
+    return made
+
+
+def known_device_of(fleet):
+    """Return such a device, of which penguinctl has said what it says once."""
+    made = device_of(fleet)
+    assert run(fleet.alice, made.device_id(), "--", "true").returncode == 0
+    return made
+
+
 def shell_words(*words):
     """Return a command line of penguinctl shell."""
     return [str(BIN / "penguinctl"), "shell", *map(str, words)]

@@ -9,24 +9,15 @@ import time
 
 import pytest
 
-from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, wait_until
-from tests.stories.shells import NOTHING, ended, env_of, run
+from tests.stories.shells import NOTHING, device_of, ended, env_of, run
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    with Fleet() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def agent(fleet):
-    device = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
-    fleet.wait_for_report(device)
-    return device
+    return device_of(fleet)
 
 
 @pytest.fixture
@@ -75,11 +66,7 @@ def test_what_is_no_file_is_not_copied(fleet, agent, folder):
 
 
 def test_a_device_that_forbids_sessions_is_not_asked_for_one(fleet):
-    settings = "[allow]\nshell = false\n"
-    device = fleet.device(
-        plugins=fleet.plugins(nothing=NOTHING), settings=settings, token=fleet.alice.token()
-    )
-    fleet.wait_for_report(device)
+    device = device_of(fleet, "[allow]\nshell = false\n")
     done = run(fleet.alice, device.device_id(), "--", "true")
     assert (done.returncode, b"own settings forbid shell" in done.stderr) == (255, True)
 

@@ -7,17 +7,10 @@ import time
 
 import pytest
 
-from tests.harness.fleet import Fleet
 from tests.harness.holes import ProxyHole
 from tests.stories.lost_links import Exchange, device_by
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def fleet():
-    with Fleet() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -6,25 +6,16 @@ import tempfile
 
 import pytest
 
-from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, wait_until
-from tests.stories.shells import NOTHING, env_of, run
+from tests.stories.shells import device_of, env_of, run
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 HOSTILE = r"printf 'a\033]0;owned\007b\033]52;c;aGk=\007\n\377\376 gr\303\274n\n'"
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    with Fleet() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def device(fleet):
-    made = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
-    fleet.wait_for_report(made)
-    return made.device_id()
+    return device_of(fleet).device_id()
 
 
 def recorded(fleet, device, *words):

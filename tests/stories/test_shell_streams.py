@@ -7,27 +7,16 @@ import time
 
 import pytest
 
-from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
-from tests.stories.shells import NOTHING, ended, env_of, run, shell_words
+from tests.stories.shells import ended, env_of, known_device_of, run, shell_words
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 ALLOWED = {"HOME", "USER", "LOGNAME", "SHELL", "PATH", "PD_ORDER_ID", "TERM", "LANG"}
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    with Fleet() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def agent(fleet):
-    device = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
-    fleet.wait_for_report(device)
-    # What is said once has been said.
-    assert run(fleet.alice, device.device_id(), "--", "true").returncode == 0
-    return device
+    return known_device_of(fleet)
 
 
 @pytest.mark.parametrize("status", [0, 3, 127, 143, 255])

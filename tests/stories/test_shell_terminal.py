@@ -10,9 +10,8 @@ import time
 
 import pytest
 
-from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
-from tests.stories.shells import NOTHING, at_terminal, ended, run
+from tests.stories.shells import at_terminal, ended, known_device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 PROMPT = "far>"
@@ -34,18 +33,8 @@ curses.wrapper(main)
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    with Fleet() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def agent(fleet):
-    device = fleet.device(plugins=fleet.plugins(nothing=NOTHING), token=fleet.alice.token())
-    fleet.wait_for_report(device)
-    # What is said once has been said.
-    assert run(fleet.alice, device.device_id(), "--", "true").returncode == 0
-    return device
+    return known_device_of(fleet)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import psutil
 from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, ROOT, wait_until
 from tests.harness.server import Server
-from tests.stories.shells import NOTHING, env_of
+from tests.stories.shells import env_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,15 +95,6 @@ def shell(operator: Operator, device: str, *words: object) -> Iterator[Shell]:
         yield made
     finally:
         made.stop()
-
-
-def device_of(fleet: Fleet, settings: str = "") -> Agent:
-    """Return a device that runs and was heard of."""
-    made = fleet.device(
-        plugins=fleet.plugins(nothing=NOTHING), settings=settings, token=fleet.alice.token()
-    )
-    fleet.wait_for_report(made)
-    return made
 
 
 def sessions(agent: Agent) -> list[dict[str, Any]]:
