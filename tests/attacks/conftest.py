@@ -1,15 +1,21 @@
 """One fleet for all attacks that leave it usable, and the attacker's tools."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from penguindome.tokens import decode_token
 from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.evil_agent import EvilAgent
 from tests.attacks.kit.keys import StolenKeys
+from tests.attacks.kit.trees import OLD
 from tests.attacks.kit.wire import Wire
 from tests.attacks.kit.world import world_of
 from tests.harness.database import mongo_uri
 from tests.harness.fleet import Fleet
+from tests.penguin_agent.release_kit import Laptop
 from tests.penguindome.signing import Fleet as Operators
 from tests.penguindome.signing import gpg_home
 
@@ -67,6 +73,16 @@ def operators():
     """Return honest operators, whose keys no server has."""
     with gpg_home() as home:
         yield Operators(home)
+
+
+@pytest.fixture
+def laptop(operators):
+    """Return a device that they signed a release for, in this process."""
+    folder = Path(tempfile.mkdtemp(prefix="pd"))
+    laptop = Laptop(folder, operators)
+    laptop.install(5, OLD)
+    yield laptop
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

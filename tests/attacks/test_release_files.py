@@ -2,11 +2,8 @@
 
 import itertools
 import os
-import shutil
-import tempfile
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -14,28 +11,10 @@ from penguin_agent.release import blobs, fetch
 from penguindome.errors import Forbidden, InvalidInput
 from penguindome.orders.manifest import check_manifest, entry_from_json
 from penguindome.orders.opening import open_order
-from tests.penguin_agent.release_kit import DEVICE, Laptop, entry, says
-from tests.penguindome.signing import Fleet as Signers
-from tests.penguindome.signing import gpg_home
+from tests.attacks.kit.trees import NEW, OLD
+from tests.penguin_agent.release_kit import DEVICE, entry, says
 
 pytestmark = pytest.mark.timeout(300)
-OLD = {"plugins/one": says("one"), "plugins/two": says("two")}
-NEW = {"plugins/one": says("new"), "plugins/three": says("three")}
-
-
-@pytest.fixture(scope="module")
-def signers():
-    with gpg_home() as home:
-        yield Signers(home)
-
-
-@pytest.fixture
-def laptop(signers):
-    folder = Path(tempfile.mkdtemp(prefix="pd"))
-    laptop = Laptop(folder, signers)
-    laptop.install(5, OLD)
-    yield laptop
-    shutil.rmtree(folder)
 
 
 def still_old(laptop):

@@ -12,29 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.kit.trees import NEW
 from tests.penguin_agent.release_kit import Laptop, says
-from tests.penguindome.signing import Fleet as Signers
-from tests.penguindome.signing import gpg_home
 
 pytestmark = pytest.mark.timeout(300)
-OLD = {"plugins/one": says("one"), "plugins/two": says("two")}
-NEW = {"plugins/one": says("new"), "plugins/three": says("three")}
 RACE_SECONDS = 5.0
-
-
-@pytest.fixture(scope="module")
-def signers():
-    with gpg_home() as home:
-        yield Signers(home)
-
-
-@pytest.fixture
-def laptop(signers):
-    folder = Path(tempfile.mkdtemp(prefix="pd"))
-    laptop = Laptop(folder, signers)
-    laptop.install(5, OLD)
-    yield laptop
-    shutil.rmtree(folder)
 
 
 def test_links_that_somebody_planted_are_not_followed(laptop):
@@ -118,10 +100,10 @@ def test_a_tree_of_another_fleet_does_not_run(laptop):
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-def test_what_runs_is_what_was_compared_however_often_it_is_swapped(signers, sealed):
+def test_what_runs_is_what_was_compared_however_often_it_is_swapped(operators, sealed):
     folder = Path(tempfile.mkdtemp(prefix="pd"))
     try:
-        laptop = Laptop(folder, signers, sealed=sealed)
+        laptop = Laptop(folder, operators, sealed=sealed)
         laptop.install(1, {"plugins/one": says("good")})
         said = _race(laptop)
     finally:

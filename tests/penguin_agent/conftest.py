@@ -8,6 +8,7 @@ import pytest
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from tests.penguin_agent.agent_process import AgentProcess
+from tests.penguin_agent.release_kit import Laptop
 from tests.penguin_agent.server_simulator import Simulator
 from tests.penguindome.signing import Fleet, gpg_home
 
@@ -36,3 +37,9 @@ def agent(folder):
     process = AgentProcess(folder)
     yield process
     process.stop()
+
+
+@pytest.fixture
+def laptop(folder, fleet):
+    """A device without a release yet."""
+    return Laptop(folder, fleet)

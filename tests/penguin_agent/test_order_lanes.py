@@ -21,6 +21,15 @@ def device(folder, fleet):
     return recorded_device(folder, fleet)
 
 
+async def fill_lane(device):
+    """Return the ids of four commands that run, and of one that waits for them."""
+    running = [device.put(device.command("true")) for _ in range(4)]
+    await until(lambda: device.act.parallel == 4)
+    waiting = device.put(device.command("true"))
+    await until(lambda: device.post.last(waiting))
+    return running, waiting
+
+
 def test_lanes(device):
     device.act.gate.clear()
 
@@ -64,10 +73,7 @@ def test_an_order_that_waits_too_long_expires(device):
     device.act.gate.clear()
 
     async def story(device):
-        ids = [device.put(device.command("true")) for _ in range(4)]
-        await until(lambda: device.act.parallel == 4)
-        last = device.put(device.command("true"))
-        await until(lambda: device.post.last(last))
+        ids, last = await fill_lane(device)
         device.wall.offset = 2 * timedelta(hours=1)
         device.act.gate.set()
         assert (await device.ended(last)).state == "expired"
@@ -81,10 +87,7 @@ def test_an_order_that_waits_is_voided_by_a_newer_trust_document(device):
     device.act.gate.clear()
 
     async def story(device):
-        ids = [device.put(device.command("true")) for _ in range(4)]
-        await until(lambda: device.act.parallel == 4)
-        last = device.put(device.command("true"))
-        await until(lambda: device.post.last(last))
+        ids, last = await fill_lane(device)
         floor = device.wall() + MINUTE
         device.document = replace(device.document, ticket_floor_time=floor)
         device.act.gate.set()
@@ -143,14 +146,7 @@ def test_an_order_that_was_called_off_before_it_came_is_not_acted_on(device):
 def test_an_agent_that_ends_is_asked_at_the_next_start_what_became_of_it(device):
     device.act.gate.clear()
 
-    async def first(device):
-        running = [device.put(device.command("true")) for _ in range(4)]
-        await until(lambda: device.act.parallel == 4)
-        waiting = device.put(device.command("true"))
-        await until(lambda: device.post.last(waiting))
-        return running, waiting
-
-    running, waiting = device.run(first)
+    running, waiting = device.run(fill_lane)
     device.act.gate.set()
 
     async def then(device):
@@ -165,16 +161,7 @@ def test_an_agent_that_ends_is_asked_at_the_next_start_what_became_of_it(device)
 
 def test_an_accepted_order_is_judged_again_at_the_next_start(device, fleet):
     device.act.gate.clear()
-
-    async def first(device):
-        for _ in range(4):
-            device.put(device.command("true"))
-        await until(lambda: device.act.parallel == 4)
-        waiting = device.put(device.command("true"))
-        await until(lambda: device.post.last(waiting))
-        return waiting
-
-    waiting = device.run(first)
+    _, waiting = device.run(fill_lane)
     device.document = fleet.document("bob")
 
     async def then(device):

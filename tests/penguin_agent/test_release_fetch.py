@@ -2,17 +2,10 @@
 
 import time
 
-import pytest
-
 from penguin_agent.release.fetch import BARREN_LIMIT
-from tests.penguin_agent.release_kit import Laptop, says
+from tests.penguin_agent.release_kit import says
 
 FILES = {"plugins/one": says("one")}
-
-
-@pytest.fixture
-def laptop(folder, fleet):
-    return Laptop(folder, fleet)
 
 
 def test_a_server_that_is_busy_for_ever_makes_a_release_fail(laptop):

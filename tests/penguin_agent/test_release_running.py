@@ -24,11 +24,6 @@ print(json.dumps({"word": get_setting("plugins:greeting:word", ""), "args": __fi
 """
 
 
-@pytest.fixture
-def laptop(folder, fleet):
-    return Laptop(folder, fleet)
-
-
 def test_what_runs_is_sealed_memory(laptop):
     laptop.install(1, {"plugins/where": b'#!/bin/sh\necho "\\"$0\\""\n'})
     assert laptop.collect()["where"].startswith('"/proc/self/fd/')

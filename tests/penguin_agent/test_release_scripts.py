@@ -1,9 +1,7 @@
 """Standing scripts of a release run once ever, in order, and go when they ran well."""
 
-import pytest
-
 from penguin_agent.release.scripts import STARTED, standing
-from tests.penguin_agent.release_kit import Laptop, says
+from tests.penguin_agent.release_kit import says
 
 FILES = {
     "commands/20-second": b"#!/bin/sh\necho second\n",
@@ -13,11 +11,6 @@ FILES = {
     "plugins/one": says("one"),
 }
 FAILED = "commands/30-fails"
-
-
-@pytest.fixture
-def laptop(folder, fleet):
-    return Laptop(folder, fleet)
 
 
 def test_scripts_run_in_the_order_of_their_names_and_those_that_ran_well_go(laptop):

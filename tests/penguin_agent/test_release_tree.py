@@ -14,14 +14,9 @@ from penguindome.envelope import Envelope
 from penguindome.errors import Damaged, PenguinDomeError
 from penguindome.orders.bodies import PatchBody, PatchFile
 from penguindome.orders.release_body import ReleaseBody
-from tests.penguin_agent.release_kit import DEVICE, Laptop, entry, says
+from tests.penguin_agent.release_kit import DEVICE, entry, says
 
 FILES = {"plugins/one": says("one"), "plugins/two": says("two"), "data/words.txt": b"words"}
-
-
-@pytest.fixture
-def laptop(folder, fleet):
-    return Laptop(folder, fleet)
 
 
 def modes(top):

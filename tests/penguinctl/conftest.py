@@ -137,3 +137,11 @@ def book(simulator):
 def commander(book, operator):
     """An operator of that fleet."""
     return operator
+
+
+@pytest.fixture
+def done_order(book, commander):
+    """An operator, orders, and the one of them that a device has done."""
+    assert commander("run", "web-1", "--", "x").code == 0
+    (kept,) = book.kept.values()
+    return commander, book, kept

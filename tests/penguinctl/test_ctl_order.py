@@ -219,16 +219,6 @@ def test_withdrawn_orders_are_taken_back_from_those_that_were_not_sent_them(pair
     assert "wrong hosts" in pair.alice("order", "show", order_id).out
 
 
-@pytest.fixture
-def done_order(simulator, operator):
-    samples.fill(simulator.state)
-    for device in simulator.state.devices:
-        simulator.orders.device_key(device.device_id)
-    assert operator("run", "web-1", "--", "x").code == 0
-    (kept,) = simulator.orders.kept.values()
-    return operator, simulator.orders, kept
-
-
 def test_an_order_that_was_signed_by_nobody_is_shown_as_that(done_order):
     operator, _, kept = done_order
     kept.envelope = Envelope("command", kept.envelope.payload, (b"\x00" * 70,))

@@ -11,16 +11,6 @@ from penguindome.strict_json import canonical_json
 from tests.penguinctl import samples
 
 
-@pytest.fixture
-def done_order(simulator, operator):
-    samples.fill(simulator.state)
-    for device in simulator.state.devices:
-        simulator.orders.device_key(device.device_id)
-    assert operator("run", "web-1", "--", "x").code == 0
-    (kept,) = simulator.orders.kept.values()
-    return operator, simulator.orders, kept
-
-
 def shown(operator, kept):
     result = operator("order", "show", kept.order.order_id, "-o", "json")
     (target,) = json.loads(result.out)["targets"]
