@@ -127,6 +127,7 @@ def _channel(app: App) -> Any:
         anchors_pem=folder.read("anchor.pem"),
         key_pem=folder.read("key.pem"),
         cert_pem=folder.read("certificate.pem"),
+        server_name=app.profile.host if app.server else "",
     )
 
 

@@ -16,8 +16,17 @@ BOOTSTRAP_LIMIT_BYTES = 64 * 1024
 METADATA_LIMIT_BYTES = 16 * 1024
 
 
-def client_options(max_message_bytes: int = MESSAGE_LIMIT_BYTES) -> Options:
-    """Return the options of a channel."""
+def client_options(
+    max_message_bytes: int = MESSAGE_LIMIT_BYTES, *, server_name: str = ""
+) -> Options:
+    """Return the options of a channel.
+
+    Args:
+        max_message_bytes: The largest message either way.
+        server_name: Whose certificate the server has to show, where that is not the host: it is
+            reached by a detour, and has to prove to be itself nonetheless.
+    """
+    detour: Options = [("grpc.ssl_target_name_override", server_name.strip("[]"))]
     return [
         *_common(max_message_bytes, ping_seconds=20),
         ("grpc.enable_http_proxy", 0),
@@ -27,6 +36,7 @@ def client_options(max_message_bytes: int = MESSAGE_LIMIT_BYTES) -> Options:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 60_000),
+        *(detour if server_name else []),
     ]
 
 
@@ -75,10 +85,11 @@ def aio_channel(
     key_pem: bytes | None = None,
     cert_pem: bytes | None = None,
     max_message_bytes: int = MESSAGE_LIMIT_BYTES,
+    server_name: str = "",
 ) -> grpc.aio.Channel:
     """Open an asyncio channel that trusts the given anchors and nothing else."""
     credentials = _credentials(anchors_pem, key_pem, cert_pem)
-    options = client_options(max_message_bytes)
+    options = client_options(max_message_bytes, server_name=server_name)
     return grpc.aio.secure_channel(target(host, port), credentials, options=options)
 
 
@@ -92,15 +103,9 @@ def sync_channel(
     max_message_bytes: int = MESSAGE_LIMIT_BYTES,
     server_name: str = "",
 ) -> grpc.Channel:
-    """Open a blocking channel that trusts the given anchors and nothing else.
-
-    `server_name` says whose certificate the server has to show, where that is not the host: the
-    server is reached by a detour, and has to prove to be itself nonetheless.
-    """
+    """Open a blocking channel that trusts the given anchors and nothing else."""
     credentials = _credentials(anchors_pem, key_pem, cert_pem)
-    options = client_options(max_message_bytes)
-    if server_name:
-        options.append(("grpc.ssl_target_name_override", server_name.strip("[]")))
+    options = client_options(max_message_bytes, server_name=server_name)
     return grpc.secure_channel(target(host, port), credentials, options=options)
 
 

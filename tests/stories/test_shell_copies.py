@@ -57,6 +57,21 @@ def test_a_copy_that_was_broken_off_goes_on(fleet, agent, folder):
     assert not part.exists()
 
 
+def test_a_detour_leads_to_the_same_server(fleet, agent, folder):
+    # The certificate names 127.0.0.1 alone.
+    penguinctl = [str(BIN / "penguinctl"), "--server", f"localhost:{fleet.server.main_port}"]
+    device = agent.device_id()
+    done = subprocess.run(
+        [*penguinctl, "shell", device, "--", "echo came"],
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
+        env=env_of(fleet.alice), cwd="/",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"came\n"), done.stderr
+    (folder / "here").write_bytes(b"whole")
+    fleet.alice.run(*penguinctl[1:], "cp", folder / "here", f"{device}:{folder / 'there'}")
+    assert (folder / "there").read_bytes() == b"whole"
+
+
 def test_what_is_no_file_is_not_copied(fleet, agent, folder):
     device = agent.device_id()
     assert "no such file" in fleet.alice.run("cp", folder, f"{device}:/tmp/x", status=3)
