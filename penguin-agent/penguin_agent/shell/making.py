@@ -12,7 +12,7 @@ from penguin_agent.orders.launch import (
     Launch,
     account_of,
     base_environment,
-    has_systemd,
+    starts_units,
     unit_words,
 )
 from penguin_agent.shell.act import ShellAct, ShellParts
@@ -73,17 +73,17 @@ def make_shells(agent: Agent) -> Shells:
 
 
 def holder_words(order_id: str, holder: Sequence[str]) -> Sequence[str]:
-    """Return words that start a session's holder in a unit of its own, where systemd runs."""
+    """Return words that start a session's holder in a unit of its own, where that is possible."""
     return _unconfined(f"penguin-shell-{order_id}", holder, 24 * 3600)
 
 
 def notice_words(words: Sequence[str]) -> Sequence[str]:
-    """Return words that tell somebody, outside of the agent's own limits where systemd runs."""
+    """Return words that tell somebody, outside of the agent's own limits where that is possible."""
     return _unconfined("", words, 60)
 
 
 def _unconfined(unit: str, words: Sequence[str], seconds: int) -> Sequence[str]:
-    if not has_systemd():
+    if not starts_units():
         return words
     account = account_of("root")
     launch = Launch(
