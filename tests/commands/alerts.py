@@ -42,6 +42,9 @@ def live(fleet, alice, device, both):
     fleet.server.config.write_text(before, encoding="utf-8")
     fleet.server.stop()
     fleet.server.start()
+    # A device whose server went twice within seconds pauses longer before it is back.
+    back = lambda: alice.json("device", "show", device)["device"]["connected"]  # noqa: E731
+    wait_until(back, 60, "the device is not back")
 
 
 def _see(alice, device, both, mail):

@@ -140,7 +140,7 @@ def test_overview(fleet, alice, agent):
     assert both(alice, "server", "status", "--history", "--since", "1d")["samples"] == []
 
 
-def test_server_status(alice):
+def test_server_status(alice, agent):
     state = both(alice, "server", "status")
     assert (state["self"]["name"], state["connected_devices"]) == ("alice", 1)
 
