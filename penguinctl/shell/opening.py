@@ -80,26 +80,12 @@ def open_session(
     # What opens a terminal is not asked about twice: gpg may ask for the key's passphrase.
     signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
     _check_moderated(body, signed.trust)
-    order = ordering.submit(app, signed.envelope)
-    if order.missing_signatures:
-        ordering.tell_missing(order, signed)
-        try:
-            _wait_for_signatures(app, order.order_id)
-        except KeyboardInterrupt:
-            call_off(app, order.order_id)
-            raise
-    response = session_of(app, order.order_id)
+    order_id = _agreed(app, signed)
+    response = session_of(app, order_id)
     vouching = vouched_by(response, signed.trust)
     known.tell(app, device.device_id, device.hostname, response.device_key, vouching)
-    payload = signed.envelope.payload
-    expected = Answer(
-        fleet=signed.trust.fleet,
-        device_id=device.device_id,
-        order_id=order.order_id,
-        order_hash=payload_hash(payload),
-        session_key=b"",
-    )
-    return Opened(order.order_id, payload, ephemeral, expected, response.device_key)
+    expected = _expected(signed, device.device_id, order_id)
+    return Opened(order_id, signed.envelope.payload, ephemeral, expected, response.device_key)
 
 
 def _check_moderated(body: ShellBody, trust: TrustDocument) -> None:
@@ -109,6 +95,31 @@ def _check_moderated(body: ShellBody, trust: TrustDocument) -> None:
             code="no-moderator",
             remedy="penguinctl trust propose --threshold shell=2",
         )
+
+
+def _agreed(app: App, signed: ordering.Signed) -> str:
+    """Hand an order in; returns its id once enough operators have signed it."""
+    order = ordering.submit(app, signed.envelope)
+    if order.missing_signatures:
+        ordering.tell_missing(order, signed)
+        try:
+            _wait_for_signatures(app, order.order_id)
+        except KeyboardInterrupt:
+            # Whoever waits no more wants no session either.
+            call_off(app, order.order_id)
+            raise
+    return order.order_id
+
+
+def _expected(signed: ordering.Signed, device_id: str, order_id: str) -> Answer:
+    """Return whose answer it has to be."""
+    return Answer(
+        fleet=signed.trust.fleet,
+        device_id=device_id,
+        order_id=order_id,
+        order_hash=payload_hash(signed.envelope.payload),
+        session_key=b"",
+    )
 
 
 def _picked(app: App, selector: str, *, wait: bool) -> ordering.Picked:
