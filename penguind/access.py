@@ -90,6 +90,7 @@ _OURS = {
     "CheckService/TestCheck": _read(_ACTORS),
     "DeviceService/ListDevices": _read(),
     "DeviceService/GetDevice": _read(),
+    "DeviceService/GetDeviceKeys": _read(),
     "DeviceService/ApproveDevice": _act("device.approve", "device_id"),
     "DeviceService/RevokeDevice": _act("device.revoke", "device_id", "reason"),
     "DeviceService/DeleteDevice": _act("device.delete", "device_id", roles=_ADMINS),

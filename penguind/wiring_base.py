@@ -10,6 +10,7 @@ from penguind.chain import certificate_sources
 from penguind.check_loader import CheckLoader
 from penguind.identity.authority import load_authority
 from penguind.identity.identities import Identities
+from penguind.identity.key_history import KeyHistory
 from penguind.identity.nonces import Nonces
 from penguind.identity.ranges import RoleRanges
 from penguind.identity.trust import Trust
@@ -65,6 +66,11 @@ class Base:
         """Return the certificate of the first main listener."""
         first = next(one for one in self.settings.listeners if one.kind == "main")
         return self.certificates[first.name]
+
+    @property
+    def key_history(self) -> KeyHistory:
+        """Return what knows devices' former keys."""
+        return KeyHistory(self.stores.successions, self.settings.server.fleet_id)
 
     @property
     def selector(self) -> DeviceSelector:

@@ -47,6 +47,7 @@ def bootstrap_services(base: Base, ports: PortWatch) -> list[Served]:
             devices=stores.devices,
             operators=stores.operators,
             identities=identities,
+            history=base.key_history,
             authority=base.authority,
             nonces=base.nonces,
             ledger=base.ledger,

@@ -141,27 +141,6 @@ def _check(base: Base, judging: Judging) -> CheckService:
 
 def _device(base: Base, judging: Judging, ordering: Ordering) -> DeviceService:
     stores = base.stores
-
-    def audit(device_ids: Sequence[str]) -> None:
-        judging.auditor.request(device_ids)
-        ordering.upkeep.devices_left()
-
-    custody = Custody(
-        devices=stores.devices,
-        identities=base.identities,
-        trust=base.trust,
-        erasers=[
-            stores.states.delete,
-            stores.issues.delete_of_device,
-            # Else the same request could bring a deleted device back.
-            stores.tokens.forget_device,
-            stores.ratchets.delete,
-            make_parameters(base).leave,
-            ordering.upkeep.leave,
-        ],
-        audit=audit,
-        clock=base.clock,
-    )
     directory = Directory(
         devices=stores.devices,
         states=stores.states,
@@ -172,10 +151,38 @@ def _device(base: Base, judging: Judging, ordering: Ordering) -> DeviceService:
     )
     return DeviceService(
         directory=directory,
-        custody=custody,
+        custody=_custody(base, judging, ordering),
         blocking=make_blocking(base, judging),
         suspensions=Suspensions(stores.devices, Overview(base.database), base.clock),
         presence=base.presence,
+        devices=stores.devices,
+        history=base.key_history,
+        clock=base.clock,
+    )
+
+
+def _custody(base: Base, judging: Judging, ordering: Ordering) -> Custody:
+    stores = base.stores
+
+    def audit(device_ids: Sequence[str]) -> None:
+        judging.auditor.request(device_ids)
+        ordering.upkeep.devices_left()
+
+    return Custody(
+        devices=stores.devices,
+        identities=base.identities,
+        trust=base.trust,
+        erasers=[
+            stores.states.delete,
+            stores.issues.delete_of_device,
+            # Else the same request could bring a deleted device back.
+            stores.tokens.forget_device,
+            stores.ratchets.delete,
+            stores.successions.delete_of_device,
+            make_parameters(base).leave,
+            ordering.upkeep.leave,
+        ],
+        audit=audit,
         clock=base.clock,
     )
 

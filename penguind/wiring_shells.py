@@ -32,6 +32,7 @@ def make_shells(base: Base, sending: Sending) -> Shells:
         transcripts=stores.transcripts,
         targets=stores.order_targets,
         identities=base.identities,
+        history=base.key_history,
         hub=sending.hub,
         fleet=base.settings.server.fleet_id,
         clock=base.clock,
@@ -41,5 +42,6 @@ def make_shells(base: Base, sending: Sending) -> Shells:
         recordings=recordings,
         looking=SessionLooking(make_looking(base), stores.transcripts, desk),
         devices=stores.devices,
+        history=base.key_history,
     )
     return Shells(desk, service)

@@ -18,16 +18,18 @@ from penguindome.logs import logger
 from penguindome.possession import renew_bytes, renew_operator_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from penguind.domain.device import Device
     from penguind.identity.authority import Authority, Issued
     from penguind.identity.identities import Identities
+    from penguind.identity.key_history import Checked, KeyHistory
     from penguind.identity.nonces import Nonces
     from penguind.ledger import Ledger
     from penguind.store.devices import DeviceStore
     from penguind.store.operators import OperatorStore
+    from penguindome.succession import SealedSuccession
 
 log = logger("penguind.identity.renewal")
 
@@ -41,6 +43,7 @@ class Renewal:
         devices: DeviceStore,
         operators: OperatorStore,
         identities: Identities,
+        history: KeyHistory,
         authority: Authority,
         nonces: Nonces,
         ledger: Ledger,
@@ -49,18 +52,26 @@ class Renewal:
         self._devices = devices
         self._operators = operators
         self._identities = identities
+        self._history = history
         self._authority = authority
         self._nonces = nonces
         self._ledger = ledger
         self._clock = clock
 
-    async def renew(self, nonce: bytes, device_id: str, csr: bytes, signature: bytes) -> Outcome:
+    async def renew(
+        self,
+        nonce: bytes,
+        device_id: str,
+        csr: bytes,
+        signature: bytes,
+        proofs: Sequence[SealedSuccession] = (),
+    ) -> Outcome:
         """Return a fresh certificate for the request's key.
 
         Raises:
             Unauthenticated: nonce or signature is wrong, or there is no such device.
-            InvalidInput: the request's key is not acceptable.
-            Forbidden: the device is revoked or blocked.
+            InvalidInput: the request's key is not acceptable, or the proofs do not lead to it.
+            Forbidden: the device is revoked or blocked, or a proof is not by its keys.
         """
         now = self._clock()
         self._nonces.use(nonce, now)
@@ -75,7 +86,8 @@ class Renewal:
             raise blocked_error(device.blocked_by, device_id)
         if device.state == "pending" or await self._identities.suspend_dormant(device, now):
             return waiting(device, now)
-        return await self._renewed(device, proven, spki, now)
+        checked = self._history.check(device_id, proofs, proven, spki)
+        return await self._renewed(device, proven, spki, checked, now)
 
     async def renew_operator(self, nonce: bytes, name: str, signature: bytes) -> Issued:
         """Return a fresh certificate for an operator's recorded key.
@@ -101,13 +113,16 @@ class Renewal:
         log.info("Operator {} renewed until {:%Y-%m-%d}", name, issued.expires_time)
         return issued
 
-    async def _renewed(self, device: Device, proven: bytes, spki: bytes, now: datetime) -> Outcome:
-        """Record the new certificate, then hand it out."""
+    async def _renewed(
+        self, device: Device, proven: bytes, spki: bytes, checked: Sequence[Checked], now: datetime
+    ) -> Outcome:
+        """Record the proofs and the new certificate, then hand it out."""
         device_id = device.device_id
         if proven == device.pending_spki:
             await self._identities.promote_key(device_id, proven)
         issued = self._authority.issue("device", device_id, spki, now)
         pending = None if spki == proven else spki
+        await self._history.keep(checked, now)
         if not await self._devices.add_certificate(
             device_id, issued.serial, issued.expires_time, pending
         ):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from penguind.caller import caller
 from penguind.domain.enrollment import Application
 from penguind.peers import peer_address
-from penguind.services.convert_device import envelope_message, trust_message
+from penguind.services.convert_device import envelope_message, succession_from, trust_message
 from penguindome.times import to_unix_ms
 from penguindome.v1 import bootstrap_pb2 as pb
 from penguindome.v1.bootstrap_pb2_grpc import BootstrapServiceServicer
@@ -106,7 +106,11 @@ class BootstrapService(BootstrapServiceServicer):
     ) -> pb.RenewDeviceResponse:
         """Replace a device certificate."""
         outcome = await self._renewal.renew(
-            request.nonce, request.device_id, request.csr, request.signature
+            request.nonce,
+            request.device_id,
+            request.csr,
+            request.signature,
+            [succession_from(one) for one in request.successions],
         )
         self._note(request.device_id, caller().listener)
         return pb.RenewDeviceResponse(

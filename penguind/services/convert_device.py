@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from penguind.peers import peer_address
 from penguindome.envelope import Envelope
+from penguindome.succession import SealedSuccession
 from penguindome.times import to_unix_ms
-from penguindome.v1 import device_pb2, envelope_pb2
+from penguindome.v1 import device_pb2, envelope_pb2, succession_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,32 @@ def envelope_from(message: envelope_pb2.Envelope) -> Envelope:
     return Envelope(
         kind=message.kind, payload=message.payload, signatures=tuple(message.signatures)
     )
+
+
+def succession_message(sealed: SealedSuccession) -> succession_pb2.KeySuccession:
+    """Return the proof of a key as its device signed it."""
+    return succession_pb2.KeySuccession(
+        payload=sealed.payload,
+        former_signature=sealed.former_signature,
+        following_signature=sealed.following_signature,
+    )
+
+
+def succession_from(message: succession_pb2.KeySuccession) -> SealedSuccession:
+    """Return the proof of a key as it came; nothing is verified yet."""
+    return SealedSuccession(message.payload, message.former_signature, message.following_signature)
+
+
+def keys_message(device: Device, proofs: Sequence[SealedSuccession]) -> device_pb2.DeviceKeys:
+    """Return a device's key, and what leads to it."""
+    message = device_pb2.DeviceKeys(
+        device_id=device.device_id,
+        public_key=device.spki,
+        successions=map(succession_message, proofs),
+    )
+    if device.approval is not None:
+        message.approval.CopyFrom(envelope_message(device.approval))
+    return message
 
 
 def trust_message(version: int, envelope: Envelope) -> envelope_pb2.TrustDocument:

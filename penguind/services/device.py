@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from penguind.caller import caller
 from penguind.domain.device import STATES
 from penguind.presence import CollectNow
-from penguind.services.convert_device import device_message, envelope_from
+from penguind.services.convert_device import device_message, envelope_from, keys_message
 from penguind.services.convert_output import output_message
 from penguindome.errors import InvalidInput
 from penguindome.ids import new_ulid
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from penguind.domain.device import DeviceState
     from penguind.identity.blocking import Blocking
     from penguind.identity.custody import Custody
+    from penguind.identity.key_history import KeyHistory
     from penguind.presence import Presence
+    from penguind.store.devices import DeviceStore
     from penguind.suspension import Suspensions
     from penguindome.times import Clock
 
 _PLUGINS_ALLOWED = 256
+_KEYS_ALLOWED = 32
 
 
 class DeviceService(DeviceServiceServicer):
@@ -37,6 +40,8 @@ class DeviceService(DeviceServiceServicer):
         blocking: Blocking,
         suspensions: Suspensions,
         presence: Presence,
+        devices: DeviceStore,
+        history: KeyHistory,
         clock: Clock,
     ) -> None:
         self._directory = directory
@@ -44,6 +49,8 @@ class DeviceService(DeviceServiceServicer):
         self._blocking = blocking
         self._suspensions = suspensions
         self._presence = presence
+        self._devices = devices
+        self._history = history
         self._clock = clock
 
     async def ListDevices(  # noqa: N802 -- gRPC's
@@ -86,6 +93,22 @@ class DeviceService(DeviceServiceServicer):
                 user_email=found.entry.user_email,
             ),
             outputs=[output_message(output, found.values) for output in found.outputs],
+        )
+
+    async def GetDeviceKeys(  # noqa: N802 -- gRPC's
+        self,
+        request: pb.GetDeviceKeysRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.GetDeviceKeysResponse:
+        """Return devices' keys with what leads to them."""
+        if len(request.device_ids) > _KEYS_ALLOWED:
+            raise InvalidInput(f"at most {_KEYS_ALLOWED} devices at once", subject="device_ids")
+        found = await self._devices.find(states=STATES, device_ids=request.device_ids)
+        return pb.GetDeviceKeysResponse(
+            devices=[
+                keys_message(one, await self._history.leading_to(one))
+                for one in sorted(found, key=lambda one: one.device_id)
+            ]
         )
 
     async def ApproveDevice(  # noqa: N802 -- gRPC's

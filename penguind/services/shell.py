@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penguind.caller import caller, identity_ended
-from penguind.services.convert_device import envelope_message
+from penguind.services.convert_device import envelope_message, keys_message
 from penguind.services.convert_shell import (
     from_leg,
     piece_from,
@@ -23,6 +23,7 @@ from penguindome.v1.shell_pb2_grpc import ShellServiceServicer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from penguind.identity.key_history import KeyHistory
     from penguind.shells.desk import ShellDesk
     from penguind.shells.live import Acknowledged, Frame, Message, Outlet
     from penguind.shells.looking import SessionLooking
@@ -43,11 +44,13 @@ class ShellService(ShellServiceServicer):
         recordings: Recordings,
         looking: SessionLooking,
         devices: DeviceStore,
+        history: KeyHistory,
     ) -> None:
         self._desk = desk
         self._recordings = recordings
         self._looking = looking
         self._devices = devices
+        self._history = history
 
     async def Attach(  # noqa: N802 -- gRPC's
         self, requests: AsyncIterator[pb.AttachRequest], context: Any
@@ -146,9 +149,11 @@ class ShellService(ShellServiceServicer):
             session=session_message(facts), order=envelope_message(facts.order.envelope)
         )
         if device is not None:
-            response.device_key = device.spki
-            if device.approval is not None:
-                response.approval.CopyFrom(envelope_message(device.approval))
+            keys = keys_message(device, await self._history.leading_to(device))
+            response.device_key = keys.public_key
+            response.successions.extend(keys.successions)
+            if keys.HasField("approval"):
+                response.approval.CopyFrom(keys.approval)
         return response
 
     async def ReadTranscript(  # noqa: N802 -- gRPC's

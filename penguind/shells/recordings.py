@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from penguindome.errors import Forbidden, InvalidInput
@@ -11,11 +12,13 @@ from penguindome.shell.transcript import PIECE_LIMIT_BYTES, open_checkpoint
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from penguind.domain.order import Target
     from penguind.identity.identities import Identities
+    from penguind.identity.key_history import KeyHistory
     from penguind.orders.hub import Hub
     from penguind.store.order_targets import OrderTargetStore
     from penguind.store.transcripts import TranscriptStore
-    from penguindome.shell.transcript import Piece
+    from penguindome.shell.transcript import Checkpoint, Piece
     from penguindome.times import Clock
 
 LOOK_SECONDS = 1.0
@@ -30,6 +33,7 @@ class Recordings:
         transcripts: where pieces are.
         targets: which sessions are whose.
         identities: know devices' keys.
+        history: knows those that they had before.
         hub: wakes those who follow a session.
         fleet: this fleet's id.
         clock: tells the time.
@@ -41,6 +45,7 @@ class Recordings:
         transcripts: TranscriptStore,
         targets: OrderTargetStore,
         identities: Identities,
+        history: KeyHistory,
         hub: Hub,
         fleet: str,
         clock: Clock,
@@ -48,6 +53,7 @@ class Recordings:
         self._transcripts = transcripts
         self._targets = targets
         self._identities = identities
+        self._history = history
         self._hub = hub
         self._fleet = fleet
         self._clock = clock
@@ -57,7 +63,7 @@ class Recordings:
 
         Raises:
             InvalidInput: It is too large, or its checkpoint is another's.
-            Forbidden: Its checkpoint is not signed by the device.
+            Forbidden: Its checkpoint is not signed by a key that the device had by then.
         """
         target = await self._targets.get(order_id, device_id)
         if target is None or target.kind != "shell":
@@ -65,16 +71,30 @@ class Recordings:
         limit = PIECE_LIMIT_BYTES + (_SEALED_EXTRA_BYTES if piece.is_sealed else 0)
         if len(piece.data) > limit:
             raise InvalidInput(f"a piece has more than {limit} bytes", code="bad-piece")
-        identity = await self._identities.get("device", device_id)
-        if identity is None:
-            raise Forbidden("the device is unknown", code="unknown-device")
-        checkpoint = open_checkpoint(piece.checkpoint, piece.signature, identity.spki)
+        checkpoint = await self._signed(target, piece)
         said = (checkpoint.fleet, checkpoint.device_id, checkpoint.order_id, checkpoint.number)
         if said != (self._fleet, device_id, order_id, number):
             raise InvalidInput("the checkpoint is another piece's", code="bad-checkpoint")
         await self._transcripts.add(order_id, number, piece, self._clock(), final=checkpoint.final)
         self._hub.changed([order_id])
         return True
+
+    async def _signed(self, target: Target, piece: Piece) -> Checkpoint:
+        """Return a piece's checkpoint, by the present key or one that it had during the session.
+
+        What was recorded before a renewal may be handed in after it.
+        """
+        identity = await self._identities.get("device", target.device_id)
+        if identity is None:
+            raise Forbidden("the device is unknown", code="unknown-device")
+        with contextlib.suppress(Forbidden):
+            return open_checkpoint(piece.checkpoint, piece.signature, identity.spki)
+        present = [key for key in (identity.pending_spki, identity.spki) if key]
+        since = target.expires_time
+        for key in await self._history.keys_since(target.device_id, present, since):
+            with contextlib.suppress(Forbidden):
+                return open_checkpoint(piece.checkpoint, piece.signature, key)
+        raise Forbidden("its checkpoint is not signed by the device", code="bad-checkpoint")
 
     async def read(
         self, order_id: str, device_id: str, number: int, *, follow: bool

@@ -25,6 +25,7 @@ from penguind.store.retention import OldThings
 from penguind.store.role_ranges import RoleRangeStore
 from penguind.store.rollouts import RolloutStore
 from penguind.store.states import StateStore
+from penguind.store.successions import SuccessionStore
 from penguind.store.tokens import TokenStore
 from penguind.store.trail import TrailStore
 from penguind.store.transcripts import TranscriptStore
@@ -58,6 +59,7 @@ class Stores:
     role_ranges: RoleRangeStore
     rollouts: RolloutStore
     states: StateStore
+    successions: SuccessionStore
     tokens: TokenStore
     trail: TrailStore
     transcripts: TranscriptStore
@@ -125,6 +127,7 @@ def _stores(database: Database) -> Stores:
         role_ranges=RoleRangeStore(database),
         rollouts=RolloutStore(database),
         states=StateStore(database),
+        successions=SuccessionStore(database),
         tokens=TokenStore(database),
         trail=TrailStore(database),
         transcripts=TranscriptStore(database),

@@ -20,6 +20,7 @@ from penguind.access import ROLES
 from penguind.config import load_settings
 from penguind.console import make_line
 from penguind.domain.token import Token
+from penguind.services.convert_device import succession_message
 from penguind.setup.file import Answers
 from penguind.setup.steps import make_server
 from penguind.store.all import open_stores
@@ -168,8 +169,8 @@ class Running:
         answer = await self.bootstrap.Enroll(await self.application_for(token, key, **changes))
         return Identity(key, answer.certificate, answer.device_id), answer
 
-    async def renew(self, device: Identity, *, signer: bytes | None = None, key=None):
-        """Renew by the recorded key, for the same key or another one."""
+    async def renew(self, device: Identity, *, signer: bytes | None = None, key=None, proofs=()):
+        """Renew by the recorded key, for the same key or another one, with proofs of its keys."""
         nonce = (await self.bootstrap.Begin(boot.BeginRequest())).nonce
         csr = certs.make_csr(key or device.key)
         signed = possession.renew_bytes(nonce, device.name, csr)
@@ -178,6 +179,7 @@ class Running:
             device_id=device.name,
             csr=csr,
             signature=certs.sign(signer or device.key, signed),
+            successions=map(succession_message, proofs),
         )
         answer = await self.bootstrap.RenewDevice(request)
         return Identity(key or device.key, answer.certificate, device.name), answer
