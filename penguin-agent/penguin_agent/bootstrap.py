@@ -25,10 +25,12 @@ from penguindome.error_wire import from_rpc_error
 from penguindome.errors import InternalError
 from penguindome.possession import enroll_bytes, poll_bytes, renew_bytes
 from penguindome.times import from_unix_ms
-from penguindome.v1 import bootstrap_pb2, bootstrap_pb2_grpc
+from penguindome.v1 import bootstrap_pb2, bootstrap_pb2_grpc, succession_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from penguindome.succession import SealedSuccession
 
     Signer = Callable[[bytes], bytes]
 
@@ -185,14 +187,20 @@ class BootstrapClient:
             approval=approval,
         )
 
-    async def renew(self, device_id: str, csr: bytes, sign: Signer) -> Answer:
-        """Get a fresh certificate; `sign` signs with the key that the server has on record."""
+    async def renew(
+        self, device_id: str, csr: bytes, sign: Signer, proofs: Sequence[SealedSuccession] = ()
+    ) -> Answer:
+        """Get a fresh certificate; `sign` signs with the key that the server has on record.
+
+        `proofs` lead from earlier keys to the request's, the oldest first.
+        """
         nonce = await self.begin()
         request = bootstrap_pb2.RenewDeviceRequest(
             nonce=nonce.value,
             device_id=device_id,
             csr=csr,
             signature=sign(renew_bytes(nonce.value, device_id, csr)),
+            successions=map(_succession, proofs),
         )
         answer = await self._call(self._stub.RenewDevice, request)
         return Answer(
@@ -201,6 +209,14 @@ class BootstrapClient:
             certificate=answer.certificate,
             poll_after=_poll_after(answer.poll_after_seconds),
         )
+
+
+def _succession(proof: SealedSuccession) -> succession_pb2.KeySuccession:
+    return succession_pb2.KeySuccession(
+        payload=proof.payload,
+        former_signature=proof.former_signature,
+        following_signature=proof.following_signature,
+    )
 
 
 def _standing(state: int) -> Standing:

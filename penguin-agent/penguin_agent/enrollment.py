@@ -146,11 +146,12 @@ class Enrollment:
             PenguinDomeError: The server refused, or cannot be reached.
         """
         candidate = self._identities.candidate()
+        proofs = self._identities.proofs(identity, self._clock())
         device = identity.device
         answer = await at_any(
             bootstrap_addresses(device, self._trust),
             lambda client: client.renew(
-                device.device_id, candidate.csr, lambda data: sign(identity.key_pem, data)
+                device.device_id, candidate.csr, lambda data: sign(identity.key_pem, data), proofs
             ),
         )
         if answer.standing is not Standing.ACTIVE:

@@ -4,7 +4,7 @@ The order of writing is what makes it safe. A new key and its request are on the
 server hears of them; a new certificate is on the disk before the old one is touched:
 
     enroll: key.next, csr.next, enrolling.json, (server), certificate.next, device.json, settle
-    renew:  key.next, csr.next, (server), certificate.next, settle
+    renew:  key.next, csr.next, successions.json, (server), certificate.next, settle
     settle: key.next becomes key.pem, certificate.next becomes certificate.pem, the rest goes
 
 `settle` runs at every start and completes what a crash interrupted. A key.next without
@@ -18,6 +18,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from penguin_agent import key_proofs
 from penguin_agent.failpoints import no_failpoint
 from penguin_agent.identity import Facts, Identity, read_device, read_file
 from penguindome.certs import parse_certificate
@@ -28,10 +29,12 @@ from penguindome.keys import fingerprint, generate_key, key_spki, sign
 from penguindome.names import parse_uri
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from penguin_agent.failpoints import Failpoint
     from penguin_agent.identity import Device
+    from penguindome.succession import SealedSuccession
 
 FILES = ("key.pem", "certificate.pem", "device.json")
 _NEXT = ("certificate.next", "csr.next", "key.next")
@@ -96,6 +99,13 @@ class IdentityFolder:
             self._failpoint("identity.csr-written")
         return Candidate(key, csr)
 
+    def proofs(self, identity: Identity, now: datetime) -> tuple[SealedSuccession, ...]:
+        """Return what proves that the candidate's key follows the identity's, oldest first."""
+        path = self._directory / key_proofs.FILE
+        made = key_proofs.extend(path, identity, self.candidate().key_pem, now)
+        self._failpoint("identity.proof-written")
+        return made
+
     def application(self) -> Device | None:
         """Return the enrollment that is under way; None if there is none."""
         return self._read_device("enrolling.json")
@@ -129,7 +139,7 @@ class IdentityFolder:
 
     def forget(self) -> None:
         """Delete the identity; device.json goes first, so that a crash leaves no half of one."""
-        for name in (*reversed(FILES), "enrolling.json", *_NEXT):
+        for name in (*reversed(FILES), "enrolling.json", *_NEXT, key_proofs.FILE):
             (self._directory / name).unlink(missing_ok=True)
 
     def _settle(self) -> None:

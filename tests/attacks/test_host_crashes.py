@@ -111,7 +111,8 @@ def test_renewing_ends_with_one_device_and_one_identity(  # noqa: PLR0917 -- fix
     device.start()
 
     def renewed():
-        return laptop.names() == FILES and laptop.identity().certificate != aged
+        renewed = FILES | {"successions.json"}
+        return laptop.names() == renewed and laptop.identity().certificate != aged
 
     wait_until(renewed, 40, f"no new certificate: {laptop.names()}")
     wait_until(lambda: fleet.shown(device)["device"]["connected"], 30, "it does not connect")

@@ -15,6 +15,7 @@ from penguindome.channels import server_options
 from penguindome.csr import csr_spki
 from penguindome.ids import new_device_id
 from penguindome.names import Principal, to_uri
+from penguindome.succession import lineage
 from penguindome.times import utc_now
 from penguindome.tokens import EnrollmentToken, encode_token
 from penguindome.trust_document import document_hash
@@ -64,6 +65,7 @@ class Device:
     device_id: str
     spki: bytes
     csr: bytes
+    proofs: list = field(default_factory=list)
     hostname: str = ""
     hints: dict = field(default_factory=dict)
     pending_spki: bytes = b""
@@ -173,6 +175,12 @@ class Simulator:
 
     def now(self):
         return utc_now() + self.mischief.time_offset
+
+    def lineage(self) -> list[bytes]:
+        """Return the only device's keys by the proofs that it sent, the oldest first."""
+        who = {"fleet": self.fleet.id, "device_id": self.device.device_id}
+        held = lineage(self.device.spki, self.device.proofs, **who)
+        return [one.spki for one in held]
 
     def certificate(self, device: Device, csr: bytes) -> bytes:
         """Issue, or return what was issued for the same request."""

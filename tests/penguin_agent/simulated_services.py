@@ -19,6 +19,7 @@ from penguindome.names import parse_uri
 from penguindome.orders.receipts import SealedReceipt, open_receipt
 from penguindome.possession import enroll_bytes, poll_bytes, renew_bytes
 from penguindome.report_wire import report_from_message
+from penguindome.succession import SealedSuccession
 from penguindome.times import to_unix_ms
 from penguindome.trust_document import from_payload
 from penguindome.v1 import agent_pb2, bootstrap_pb2, envelope_pb2
@@ -105,6 +106,10 @@ class BootstrapService(BootstrapServiceServicer):
             refuse(context, Unauthenticated("another key", code="proof-wrong"))
         self._use(context, request.nonce)
         device.pending_spki = csr_spki(request.csr)
+        device.proofs += [
+            SealedSuccession(one.payload, one.former_signature, one.following_signature)
+            for one in request.successions
+        ]
         return bootstrap_pb2.RenewDeviceResponse(
             state=2, certificate=self.simulator.certificate(device, request.csr)
         )

@@ -19,6 +19,7 @@ ENROLL = (
 RENEW = (
     "identity.key-written",
     "identity.csr-written",
+    "identity.proof-written",
     "identity.certificate-written",
     "identity.device-written",
     "identity.key-renamed",
@@ -49,13 +50,16 @@ def test_renewing_survives_a_crash(agent, simulator, point):
     simulator.mischief.certificate_start = timedelta(days=-10)
     simulator.mischief.certificate_end = timedelta(days=4)
     agent.enroll(simulator.token())
+    first = simulator.device.spki
     simulator.mischief.certificate_start = timedelta()
     agent.start(PD_FAILPOINT=point)
     assert agent.ended() == -signal.SIGKILL
     agent.start()
     eventually(lambda: simulator.device.model.stored)
     assert len(simulator.device.serials) == 2
-    eventually(lambda: names(agent) == IDENTITY)
+    eventually(lambda: names(agent) == IDENTITY | {"successions.json"})
+    # Whatever was lost, the keys that were used lead to each other.
+    assert simulator.lineage() == [first, simulator.device.spki]
 
 
 @pytest.mark.parametrize("point", SPOOL)
