@@ -110,12 +110,15 @@ def show(app: App, order_id: str, output_format: str, *kinds: str) -> None:
         output.answer(output_format, value, lambda: _human(app, found, names, verdicts))
     if receipt_check.FORGED in verdicts:
         ui.note("WARNING: a receipt is not signed by its device, or the server says other than it.")
+    if receipt_check.OTHER in verdicts:
+        ui.note("WARNING: a device's key is another than you know, and nothing proves it.")
+    if any(one in receipt_check.WRONG for one in verdicts):
         raise click.exceptions.Exit(exits.NOT_VERIFIED)
 
 
 def _target_json(one: order_pb2.OrderTarget, verdict: str) -> dict[str, Any]:
     return order_view.target_json(one) | {
-        "vouched_by_device": verdict == receipt_check.VOUCHED,
+        "vouched_by_device": verdict in receipt_check.BY_DEVICE,
         "vouched": verdict,
     }
 

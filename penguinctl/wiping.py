@@ -141,18 +141,20 @@ def _answer(app: App, kind: str, target: order_pb2.OrderTarget, output_format: s
     value = order_view.target_json(target) | {
         "order_id": target.order_id,
         "kind": kind,
-        "vouched_by_device": verdict == receipt_check.VOUCHED,
+        "vouched_by_device": verdict in receipt_check.BY_DEVICE,
     }
     output.answer(output_format, value, lambda: _human(kind, target, verdict))
-    unproven = kind == "wipe" and target.state == "succeeded" and verdict != receipt_check.VOUCHED
-    if unproven or verdict == receipt_check.FORGED:
+    unproven = (
+        kind == "wipe" and target.state == "succeeded" and verdict not in receipt_check.BY_DEVICE
+    )
+    if unproven or verdict in receipt_check.WRONG:
         return exits.NOT_VERIFIED
     return order_results.exit_code([target])
 
 
 def _human(kind: str, target: order_pb2.OrderTarget, verdict: str) -> None:
     details = output.loaded(target.details)
-    vouched = verdict == receipt_check.VOUCHED
+    vouched = verdict in receipt_check.BY_DEVICE
     if kind == "wipe":
         wipe_view.show_done(details)
     elif wipe_view.plan_of(details):

@@ -30,17 +30,20 @@ Examples:
 @click.option("--user", default="root", show_default=True, help="The account on the device.")
 @click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
 @click.option("--wait", is_flag=True, help="Wait for a device that is not connected.")
+@click.option(
+    "--accept-key",
+    default="",
+    metavar="FINGERPRINT",
+    help="Take a key that nothing proves, after comparing it with penguin-agent status there.",
+)
 @passphrase_option
 @pass_app
 def cp(
     app: App,
+    /,
     source: str,
     target: str,
-    *,
-    user: str,
-    reason: str,
-    wait: bool,
-    passphrase_file: Path | None,
+    **options: Any,
 ) -> None:
     """Copy one file; exactly one of the two is on a device.
 
@@ -55,7 +58,6 @@ def cp(
             subject=f"{source} {target}",
             remedy="Write DEVICE:PATH for that one",
         )
-    options = {"user": user, "reason": reason, "wait": wait, "passphrase_file": passphrase_file}
     copied = _to(app, Path(source), here, options) if here[0] else _from(
         app, there, Path(target), options
     )  # fmt: skip

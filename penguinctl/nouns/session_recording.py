@@ -147,25 +147,24 @@ Examples:
 @pass_app
 def verify(app: App, session_id: str, output_format: str) -> None:
     """Check that a recording is what the device recorded, all of it."""
-    from penguinctl.shell import recording  # noqa: PLC0415 -- --help stays quick
-    from penguinctl.shell.opening import order_of, session_of  # noqa: PLC0415 -- as above
+    from penguinctl.shell import verifying  # noqa: PLC0415 -- --help stays quick
 
-    response = session_of(app, session_id)
-    found = [recording.opened(one) for one in recording.pieces(app, response.session.order_id)]
-    result = recording.verified(response, order_of(response), found)
-    problem = result.problem or _against_receipt(app, response.session.order_id, result.chain)
+    one = verifying.checked(app, session_id)
+    result, order_id = one.result, one.session.order_id
+    problem = result.problem or verifying.against_receipt(app, one)
     value: dict[str, Any] = {
-        "session_id": response.session.order_id,
+        "session_id": order_id,
         "good": not problem,
         "problem": problem,
         "good_lines": result.lines,
         "complete": result.is_complete,
         "chain": result.chain.hex(),
+        **verifying.keys_json(one),
     }
-    said = f"Whole and unchanged: {result.lines:,} lines."
-    output.answer(output_format, value, lambda: ui.out(said) if not problem else None)
+    said = [f"Whole and unchanged: {result.lines:,} lines.", *verifying.keys_words(app, one)]
+    output.answer(output_format, value, lambda: ui.out("\n".join(said)) if not problem else None)
     if problem:
-        raise _refused(problem, response.session.order_id)
+        raise _refused(problem, order_id)
 
 
 COMMANDS = (watch, play, search, export, verify)
@@ -180,25 +179,15 @@ def _whole_id(app: App, session_id: str) -> str:
 
 def _verified(app: App, session_id: str) -> list[Piece]:
     """Return a recording that is whole as far as it goes; its missing end is said, not refused."""
-    from penguinctl.shell import recording  # noqa: PLC0415 -- --help stays quick
-    from penguinctl.shell.opening import order_of, session_of  # noqa: PLC0415 -- as above
+    from penguinctl.shell import recording, verifying  # noqa: PLC0415 -- --help stays quick
 
-    response = session_of(app, session_id)
-    found = [recording.opened(one) for one in recording.pieces(app, response.session.order_id)]
-    result = recording.verified(response, order_of(response), found)
+    checked = verifying.checked(app, session_id)
+    result, found = checked.result, checked.pieces
     if result.problem and sum(len(recording.lines([one])) for one in found) != result.lines:
-        raise _refused(result.problem, response.session.order_id)
+        raise _refused(result.problem, checked.session.order_id)
     if not result.is_complete:
         ui.note("The end of this recording is not here, or not yet.")
     return found
-
-
-def _against_receipt(app: App, order_id: str, chain: bytes) -> str:
-    """Compare with the hash in the device's receipt of the session; returns what is wrong."""
-    from penguinctl.shell.receipts import recorded_chain  # noqa: PLC0415 -- --help stays quick
-
-    said = recorded_chain(app, order_id)
-    return "" if said in ("", chain.hex()) else "the device's receipt names another recording"
 
 
 def _refused(problem: str, order_id: str) -> NotVerified:

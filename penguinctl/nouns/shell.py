@@ -91,6 +91,12 @@ Examples:
     is_flag=True,
     help="Another operator who approved it has to watch; the session ends when they leave.",
 )
+@click.option(
+    "--accept-key",
+    default="",
+    metavar="FINGERPRINT",
+    help="Take a key that nothing proves, after comparing it with penguin-agent status there.",
+)
 @passphrase_option
 @pass_app
 def shell(

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from penguinctl import ordering, wire
+from penguinctl import device_keys, known_keys, ordering, wire
 from penguinctl.envelopes import from_message
-from penguinctl.shell import known
-from penguinctl.shell.vouching import vouched_by
-from penguindome.errors import InvalidInput, PenguinDomeError, PreconditionFailed
+from penguinctl.nouns.trust_server import refreshed
+from penguindome.errors import (
+    InvalidInput,
+    NotSupported,
+    PenguinDomeError,
+    PreconditionFailed,
+)
 from penguindome.orders.shell_body import ShellBody
 from penguindome.shell.answer import Answer, payload_hash
 from penguindome.shell.sealing import Ephemeral
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from penguinctl.app import App
     from penguindome.trust import TrustDocument
-    from penguindome.v1 import order_pb2, shell_pb2
+    from penguindome.v1 import device_pb2, order_pb2, shell_pb2
 
 TTL = timedelta(minutes=15)
 LOOK_SECONDS = 1.0
@@ -57,6 +61,7 @@ def open_session(
     reason: str,
     passphrase_file: Path | None,
     wait: bool,
+    accept_key: str = "",
     **wishes: Any,
 ) -> Opened:
     """Sign and submit the order for a session on one device.
@@ -67,13 +72,16 @@ def open_session(
         reason: Why, for the device's user and the ledger.
         passphrase_file: For automation.
         wait: Whether to wait for a device that is not connected.
+        accept_key: The fingerprint of a key that nothing proves, which the operator compared.
         wishes: Fields of ShellBody.
 
     Raises:
         PreconditionFailed: The device is not connected, or forbids sessions; or nobody signed.
+        Forbidden: The device's key does not follow the one that is known.
     """
     picked = _picked(app, selector, wait=wait)
     (device,) = picked.devices
+    _look_before(app, device, accept_key)
     ephemeral = Ephemeral()
     body = ShellBody(hostnames=picked.hostnames, operator_key=ephemeral.public, **wishes)
     draft = ordering.Draft("shell", body.to_json(), picked.device_ids, TTL, reason)
@@ -81,11 +89,46 @@ def open_session(
     signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
     _check_moderated(body, signed.trust)
     order_id = _agreed(app, signed)
-    response = session_of(app, order_id)
-    vouching = vouched_by(response, signed.trust)
-    known.tell(app, device.device_id, device.hostname, response.device_key, vouching)
+    device_key = _device_key(app, order_id, device, signed.trust, accept_key)
     expected = _expected(signed, device.device_id, order_id)
-    return Opened(order_id, signed.envelope.payload, ephemeral, expected, response.device_key)
+    return Opened(order_id, signed.envelope.payload, ephemeral, expected, device_key)
+
+
+def _look_before(app: App, device: device_pb2.Device, accept_key: str) -> None:
+    """Refuse a device's key before anything is signed, as far as the server tells it by then."""
+    request = wire.device_pb2.GetDeviceKeysRequest(device_ids=[device.device_id])
+    # An earlier server tells it once there is a session.
+    with contextlib.suppress(NotSupported):
+        response: device_pb2.GetDeviceKeysResponse = app.call("device.GetDeviceKeys", request)
+        for one in response.devices:
+            offered = device_keys.of_device(app, one)
+            if offered.device_id == device.device_id:
+                trust = refreshed(app).current()
+                _meet(app, device, offered, trust, accept_key)
+
+
+def _device_key(
+    app: App, order_id: str, device: device_pb2.Device, trust: TrustDocument, accept_key: str
+) -> bytes:
+    """Return the device's public key, by now; or call the session off."""
+    try:
+        offered = device_keys.of_session(app, session_of(app, order_id), device.device_id)
+        _meet(app, device, offered, trust, accept_key)
+    except PenguinDomeError:
+        call_off(app, order_id)
+        raise
+    return offered.present
+
+
+def _meet(
+    app: App,
+    device: device_pb2.Device,
+    offered: device_keys.OfferedKeys,
+    trust: TrustDocument,
+    accept_key: str,
+) -> None:
+    vouching = device_keys.vouched_by(offered, trust)
+    known_keys.meet(app, device.hostname, offered, vouching, accepted=accept_key)
 
 
 def _check_moderated(body: ShellBody, trust: TrustDocument) -> None:

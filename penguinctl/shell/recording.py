@@ -5,20 +5,27 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from penguinctl import wire
 from penguinctl.exits import NotVerified
 from penguindome.errors import InvalidInput, PreconditionFailed
+from penguindome.payload import read_payload
 from penguindome.shell.answer import payload_hash
 from penguindome.shell.transcript import Piece, Verified, split_lines, verify
+from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from penguinctl.app import App
+    from penguindome.succession import HeldKey
     from penguindome.v1 import shell_pb2
 
+# A key that was given up earlier than this before a session signs nothing of it: a device that
+# takes orders has a clock that is right.
+_SLACK = timedelta(days=1)
 EXACT = "bytes:"
 
 
@@ -62,13 +69,24 @@ def opened(piece: Piece) -> Piece:
 
 
 def verified(
-    response: shell_pb2.GetSessionResponse, order: bytes, found: Sequence[Piece]
+    response: shell_pb2.GetSessionResponse,
+    order: bytes,
+    found: Sequence[Piece],
+    held: Sequence[HeldKey],
 ) -> Verified:
-    """Check a recording against the device's key and the order that opened the session."""
+    """Check a recording against the order that opened the session, and the device's keys by then.
+
+    The newest key is tried first.
+    """
     session = response.session
+    begun = to_unix_ms(read_payload(order).issued_time - _SLACK)
     return verify(
         found,
-        spki=response.device_key,
+        spkis=[
+            one.spki
+            for one in reversed(held)
+            if one.until_unix_ms is None or one.until_unix_ms >= begun
+        ],
         order_id=session.order_id,
         order_hash=payload_hash(order),
         device_id=session.device_id,

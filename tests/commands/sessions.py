@@ -24,6 +24,9 @@ def _shell(fleet, alice, device, signed):
     words += ("--raw-terminal", "--idle", "5m", "--longest", "1h", "--recording", "kept")
     for terminal in ("-t", "--terminal", "-T", "--no-terminal"):
         _note(alice, "shell", device, *words, terminal, *signed, "--", "true")
+    shown = alice.json("device", "show", device)["device"]["key_fingerprint"]
+    accepted = ("--accept-key", shown, *signed)
+    _note(alice, "shell", device, *accepted, "--", "true")
     key = fleet.folder / "alice.gpg"
     home = alice.folder / "auditor"
     home.mkdir(mode=0o700)
@@ -52,6 +55,8 @@ def _copy(fleet, alice, device, signed):
     words = ("--user", "root", "--reason", "to see", "--wait", *signed)
     assert "7 bytes" in alice.run("cp", *words, source, f"{device}:{there}")
     back = fleet.folder / "back"
+    shown = alice.json("device", "show", device)["device"]["key_fingerprint"]
+    words += ("--accept-key", shown)
     alice.run("cp", *words, f"{device}:{there}", back)
     assert back.read_bytes() == b"content"
 

@@ -42,7 +42,7 @@ def read_all(pieces):
 
 def verified(found):
     """Verify pieces."""
-    return verify(found, spki=SPKI, order_id=ORDER, order_hash=HASH, device_id=DEVICE)
+    return verify(found, spkis=[SPKI], order_id=ORDER, order_hash=HASH, device_id=DEVICE)
 
 
 def events(found):

@@ -23,6 +23,7 @@ from penguindome.v1 import (
     trust_pb2_grpc,
 )
 from tests.penguinctl.simulated_anchors import Anchors
+from tests.penguinctl.simulated_keys import KeyShowing
 from tests.penguinctl.simulated_operators import Blocking
 from tests.penguinctl.simulated_quiet import Snoozing, Suspending
 from tests.penguinctl.simulated_trust import SimulatedTrust
@@ -36,6 +37,7 @@ class State:
     roles: tuple = ("admin",)
     devices: list = field(default_factory=list)
     outputs: list = field(default_factory=list)
+    successions: list = field(default_factory=list)
     tokens: list = field(default_factory=list)
     issues: list = field(default_factory=list)
     overview: object = field(default_factory=server_pb2.GetOverviewResponse)
@@ -98,7 +100,7 @@ class Base:
         return self.simulator.state
 
 
-class Device(Blocking, Suspending, Base, device_pb2_grpc.DeviceServiceServicer):
+class Device(Blocking, Suspending, KeyShowing, Base, device_pb2_grpc.DeviceServiceServicer):
     def ListDevices(self, request, context):  # noqa: N802
         states = request.states or ("pending", "active", "blocked")
         return device_pb2.ListDevicesResponse(devices=self.state.picked(request.selectors, states))

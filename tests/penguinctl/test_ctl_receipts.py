@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
+from penguinctl.known_keys import FILE
+from penguindome import keys
 from penguindome.orders.receipts import read_receipt
 from penguindome.strict_json import canonical_json
+from penguindome.succession import seal_succession
+from penguindome.v1 import succession_pb2
 from tests.penguinctl import samples
 
 
@@ -101,3 +106,47 @@ def test_a_receipt_outlives_the_renewal_of_its_devices_key(done_order):
     assert shown(operator, kept)[:2] == (0, "former key")
     kept.targets[samples.WEB].exit_code = 1
     assert shown(operator, kept)[:2] == (7, "NO: forged")
+
+
+def renewed(book):
+    """Give the device another key, and the server the proof of it."""
+    former = book.keys.pop(samples.WEB)
+    made = seal_succession(
+        former,
+        book.device_key(samples.WEB),
+        fleet=book.simulator.fleet,
+        device_id=samples.WEB,
+        time_unix_ms=1,
+    )
+    book.simulator.state.successions.append(
+        succession_pb2.KeySuccession(
+            payload=made.payload,
+            former_signature=made.former_signature,
+            following_signature=made.following_signature,
+        )
+    )
+
+
+def test_a_receipt_by_a_former_key_is_the_devices_own_where_its_keys_prove_it(done_order):
+    operator, book, kept = done_order
+    renewed(book)
+    renewed(book)
+    result = operator("order", "show", kept.order.order_id, "-o", "json")
+    (target,) = json.loads(result.out)["targets"]
+    assert (target["vouched"], target["vouched_by_device"]) == ("yes: former key", True)
+    kept.targets[samples.WEB].exit_code = 1
+    assert shown(operator, kept)[:2] == (7, "NO: forged")
+
+
+def test_a_key_that_does_not_follow_the_known_one_vouches_for_nothing(done_order):
+    operator, book, kept = done_order
+    known = base64.b64encode(keys.key_spki(book.keys.pop(samples.WEB))).decode()
+    book.say(kept.order.order_id, samples.WEB, "succeeded", exit_code=0)
+    file = operator.profile / FILE
+    file.write_text(json.dumps({samples.WEB: {"key": known, "certain": True}}))
+    file.chmod(0o600)
+    try:
+        code, vouched, err = shown(operator, kept)
+        assert (code, vouched, "WARNING" in err) == (7, "NO: other key", True)
+    finally:
+        file.unlink()

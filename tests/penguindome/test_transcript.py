@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penguindome import keys
+from penguindome.framing import frame
 from penguindome.shell.transcript import Chain, Checkpoint, Piece, seal_checkpoint, verify
 
 KEY = keys.generate_key()
@@ -41,7 +42,7 @@ def recorded(groups: list[list[bytes]]) -> list[Piece]:
 
 
 def check(pieces):
-    return verify(pieces, spki=SPKI, order_id=ORDER, order_hash=HASH, device_id=DEVICE)
+    return verify(pieces, spkis=[SPKI], order_id=ORDER, order_hash=HASH, device_id=DEVICE)
 
 
 GROUPS = [[b'{"version":2}', b'[0.1,"o","a"]'], [b'[0.2,"o","b"]'], [b'[0.3,"m","exit 0"]']]
@@ -83,9 +84,25 @@ def test_a_piece_that_is_left_out_swapped_or_another_sessions_is_found():
     assert check([pieces[0], pieces[2]]).problem
     assert check([pieces[1], pieces[0], pieces[2]]).problem
     assert check([*pieces, pieces[2]]).problem
-    other = verify(pieces, spki=SPKI, order_id=ORDER, order_hash="cd" * 32, device_id=DEVICE)
+    other = verify(pieces, spkis=[SPKI], order_id=ORDER, order_hash="cd" * 32, device_id=DEVICE)
     assert other.problem
     assert verify(
-        pieces, spki=keys.key_spki(keys.generate_key()), order_id=ORDER, order_hash=HASH,
+        pieces, spkis=[keys.key_spki(keys.generate_key())], order_id=ORDER, order_hash=HASH,
         device_id=DEVICE,
     ).problem  # fmt: skip
+
+
+def test_each_key_that_signed_is_named_and_all_have_to_be_the_devices():
+    later = keys.generate_key()
+    pieces = recorded(GROUPS)
+    payload = pieces[2].checkpoint
+    pieces[2] = replace(
+        pieces[2], signature=keys.sign(later, frame("transcript-checkpoint", payload))
+    )
+    both = [keys.key_spki(later), SPKI]
+    facts = {"order_id": ORDER, "order_hash": HASH, "device_id": DEVICE}
+    result = verify(pieces, spkis=both, **facts)
+    assert (result.problem, result.signers) == ("", (SPKI, both[0]))
+    for one in both:
+        assert "not signed by the device" in verify(pieces, spkis=[one], **facts).problem
+    assert verify(pieces, spkis=[], **facts).problem

@@ -152,33 +152,41 @@ class Verified:
         chain: The hash after them.
         problem: What is wrong with what follows; empty if nothing is.
         is_complete: Whether the last piece is there and good.
+        signers: The device's keys that signed good pieces, in order.
     """
 
     lines: int
     chain: bytes
     problem: str = ""
     is_complete: bool = False
+    signers: tuple[bytes, ...] = ()
 
 
 def verify(
-    pieces: Sequence[Piece], *, spki: bytes, order_id: str, order_hash: str, device_id: str
+    pieces: Sequence[Piece],
+    *,
+    spkis: Sequence[bytes],
+    order_id: str,
+    order_hash: str,
+    device_id: str,
 ) -> Verified:
     """Check a recording from its beginning; pieces that are sealed have to be opened before.
 
     Args:
         pieces: In order, from the first one.
-        spki: The device's public key, DER.
+        spkis: Public keys that the device had since the order, DER.
         order_id: The shell order's.
         order_hash: SHA-256 of the order's payload, hexadecimal.
         device_id: The device's.
     """
     chain = Chain(order_hash)
+    signers: dict[bytes, None] = {}
     final = False
     for number, piece in enumerate(pieces):
         if final:
             return Verified(chain.lines, chain.value, f"piece {number} follows the last one")
         try:
-            checkpoint = open_checkpoint(piece.checkpoint, piece.signature, spki)
+            checkpoint, signer = _open_with(piece, spkis)
         except (Forbidden, InvalidInput) as error:
             return Verified(chain.lines, chain.value, f"piece {number}: {error.reason}")
         said = (checkpoint.order_id, checkpoint.device_id, checkpoint.number)
@@ -187,12 +195,25 @@ def verify(
         if problem := _follow(chain, checkpoint, piece.data):
             return Verified(chain.lines, chain.value, problem)
         final = checkpoint.final
-    return Verified(chain.lines, chain.value, "" if final else "its end is missing", final)
+        signers[signer] = None
+    problem = "" if final else "its end is missing"
+    return Verified(chain.lines, chain.value, problem, final, tuple(signers))
 
 
 def split_lines(data: bytes) -> list[bytes]:
     """Return a piece's lines without their ends."""
     return data.split(b"\n")[:-1] if data.endswith(b"\n") else data.split(b"\n")
+
+
+def _open_with(piece: Piece, spkis: Sequence[bytes]) -> tuple[Checkpoint, bytes]:
+    """Return a piece's checkpoint, and which of the keys signed it."""
+    refused = Forbidden("its checkpoint is not signed by the device", code="bad-checkpoint")
+    for spki in spkis:
+        try:
+            return open_checkpoint(piece.checkpoint, piece.signature, spki), spki
+        except Forbidden as error:
+            refused = error
+    raise refused
 
 
 def _follow(chain: Chain, checkpoint: Checkpoint, data: bytes) -> str:
