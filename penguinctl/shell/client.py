@@ -64,6 +64,8 @@ class Client:
         self.endpoint: Endpoint | None = None
         # Why there was no session; None once there is one.
         self.failure: PenguinDomeError | None = None
+        # Whether the device itself said that the session is over.
+        self.heard_end = False
         self.begun = asyncio.Event()
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
@@ -157,7 +159,7 @@ class Client:
 
     def finish(self, data: bytes) -> None:
         """Take the device's last frame."""
-        how = read_exit(data)
+        how, self.heard_end = read_exit(data), True
         if self.endpoint is not None:
             self.endpoint.consumed(ACKNOWLEDGE_BYTES)
         if self.left_for:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TTL = timedelta(minutes=15)
 LOOK_SECONDS = 1.0
+END_SECONDS = 5.0
 _NAMED = 5
 _TWO = 2
 
@@ -189,8 +190,14 @@ def call_off(app: App, order_id: str) -> None:
     withdraw = wire.order_pb2.WithdrawOrderRequest(order_id=order_id, reason="not wanted any more")
     with contextlib.suppress(PenguinDomeError):
         app.call("order.WithdrawOrder", withdraw)
+    end_session(app, order_id, "")
+
+
+def end_session(app: App, order_id: str, reason: str) -> None:
+    """Have a session ended on the device, so that it need not wait for an end that has gone."""
+    request = wire.shell_pb2.EndSessionRequest(order_id=order_id, reason=reason)
     with contextlib.suppress(PenguinDomeError):
-        app.call("shell.EndSession", wire.shell_pb2.EndSessionRequest(order_id=order_id))
+        app.call("shell.EndSession", request, timeout_seconds=END_SECONDS)
 
 
 def session_of(app: App, order_id: str) -> shell_pb2.GetSessionResponse:

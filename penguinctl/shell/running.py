@@ -14,7 +14,7 @@ from penguinctl.escapes import Escapes
 from penguinctl.shell import terminal
 from penguinctl.shell.client import LEFT, Client, Keyboard, follow_size
 from penguinctl.shell.leg import Leg
-from penguinctl.shell.opening import call_off
+from penguinctl.shell.opening import call_off, end_session
 from penguinctl.shell.screen import Screen
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
@@ -48,6 +48,8 @@ def run_shell(
         how, client, number = asyncio.run(_run(app, opened, local, escape, filters=filters))
     if client.endpoint is None and how.code == LEFT:
         call_off(app, opened.order_id)
+    elif how.code != LEFT:
+        end_there(app, opened, client, how)
     if number is not None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -85,6 +87,12 @@ def _leave_at_signals(client: Client) -> list[signal.Signals]:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave, number)
     return came
+
+
+def end_there(app: App, opened: Opened, client: Client, how: Exit) -> None:
+    """Have the device end what only our side has ended: for a frame that was changed, say."""
+    if not client.heard_end:
+        end_session(app, opened.order_id, how.reason)
 
 
 def make_client(opened: Opened, *, in_raw: bool) -> Client:

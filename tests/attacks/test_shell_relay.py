@@ -9,15 +9,15 @@ import time
 
 import pytest
 
-from tests.attacks.kit.shells import EvilRelayFleet, sessions, shell
+from tests.attacks.kit.shells import EvilRelayFleet, newest, sessions, shell
 from tests.harness.process import wait_until
 from tests.stories.shells import device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 INPUT, OUTPUT = 1, 16
 MEDDLING = ["flip", "kind", "cut", "short", "inject", "drop", "swap"]
-# Who refuses what came goes away without a word: the device hears that its operator is lost.
-RESUME = "[shell]\nresume_seconds = 2\n"
+# Longer than anything here waits: a session that ends only by its lost operator fails the test.
+RESUME = "[shell]\nresume_seconds = 300\n"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,14 @@ def _honest(fleet):
 
 def ended(agent):
     wait_until(lambda: not sessions(agent), 20, "the session goes on")
+
+
+def told(fleet, why):
+    """Find that the device, and by its receipt everybody, was told why the session ended."""
+    wait_until(lambda: newest(fleet.alice)["ended_reason"], 10, "no receipt")
+    found = newest(fleet.alice)
+    assert why in found["ended_reason"], found
+    assert found["state"] in {"failed", "cancelled"}
 
 
 def test_the_relay_works_while_it_is_honest(fleet, agent, tmp_path):
@@ -67,6 +75,7 @@ def test_keystrokes_that_were_meddled_with_do_nothing_and_end_the_session(
         status, _, said = one.end()
         assert (status, b"frame" in said) == (255, True), said
     ended(agent)
+    told(fleet, "frame")
     assert {path.name for path in tmp_path.iterdir()} == {"begun"}
 
 
@@ -92,6 +101,8 @@ def test_output_that_was_meddled_with_is_not_shown_and_ends_the_session(
         status, shown, said = one.end()
         assert (status, shown, b"frame" in said) == (255, b"", True), said
     ended(agent)
+    told(fleet, "ended by alice: ")
+    told(fleet, "frame")
 
 
 def test_output_that_is_sent_twice_is_shown_once(fleet, agent):
@@ -110,6 +121,7 @@ def test_acknowledging_what_was_never_sent_ends_the_session(fleet, agent, tmp_pa
         status, _, said = one.end()
         assert (status, b"cannot have" in said) == (255, True), said
     ended(agent)
+    told(fleet, "cannot have")
     assert "Traceback" not in agent.log()
 
 
@@ -121,6 +133,7 @@ def test_an_answer_with_the_servers_own_key_is_refused(fleet, agent, tmp_path, h
         status, shown, said = one.end()
         assert (status, shown, b"not signed by the device" in said) == (255, b"", True), said
     ended(agent)
+    told(fleet, "not signed by the device")
     assert not (tmp_path / "typed").exists()
 
 
