@@ -234,3 +234,18 @@ def test_while_an_operator_waits_no_pause_before_the_next_connection_is_long(mon
     link = Away()
     run(lambda: hosting.connected(link))
     assert link.pauses == 0
+
+
+def test_who_ends_a_session_need_not_wait_for_an_operator_who_has_gone():
+    async def work():
+        async with Pair(("sleep", "0.5"), size=None, limits=replace(LIMITS, resume=50)) as pair:
+            await asyncio.sleep(0.2)
+            pair.cut()
+            await asyncio.sleep(1)
+            # The program is over, and its operator might still come back for its end.
+            assert not pair.ended.done()
+            pair.session.end("enough", "killed")
+            how = await asyncio.wait_for(pair.ended, 8)
+            assert (how.status, how.reason) == (0, "")
+
+    run(work)

@@ -133,14 +133,14 @@ class Session:
                 one.cancel()
             await asyncio.wait(faucets)
             how = self._why.result() if self._why.done() else how
-            await self._farewell(how)
+            await self._farewell(group, how)
         finally:
             for one in (*tasks, *faucets):
                 one.cancel()
             status.cancel()
         return how
 
-    async def _farewell(self, how: Exit) -> None:
+    async def _farewell(self, group: asyncio.TaskGroup, how: Exit) -> None:
         """Write the recording's end, and tell the operator, who then has everything."""
         if self._recorder is not None:
             words = f"ended: {how.reason}" if how.reason else f"exit {how.status}"
@@ -150,12 +150,19 @@ class Session:
                 log.error("The end of a recording cannot be written: {}", error)  # noqa: TRY400 -- no bug
         self._told_exit = True
         self._endpoint.send(Frame.EXIT, exit_bytes(how))
-        seconds = self._limits.resume if not how.reason else FAREWELL_SECONDS
+        settled = group.create_task(self._endpoint.wait_settled(), name="shell farewell")
         try:
-            async with asyncio.timeout(seconds):
-                await self._endpoint.wait_settled()
-        except TimeoutError:
-            log.info("The operator's end did not hear the end of the session")
+            if not how.reason:
+                # Whoever ends it meanwhile need not wait for an operator who has gone.
+                first = asyncio.FIRST_COMPLETED
+                seconds = self._limits.resume
+                await asyncio.wait((settled, self._why), timeout=seconds, return_when=first)
+            if self._why.done():
+                await asyncio.wait((settled,), timeout=FAREWELL_SECONDS)
+            if not settled.done():
+                log.info("The operator's end did not hear the end of the session")
+        finally:
+            settled.cancel()
 
     def _loops(self, link: Loop) -> list[Loop]:
         loops: list[Loop] = [link, self._watch, lambda: self._drain.run(self._program.end_input)]
