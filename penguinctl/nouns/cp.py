@@ -92,6 +92,8 @@ def _from(app: App, where: tuple[str, str], target: Path, options: dict[str, Any
     if not name:
         raise InvalidInput("this names no file", subject=where[1])
     target = target / name if target.is_dir() else target
+    if not target.parent.is_dir():
+        raise NotFound("there is no such folder here", subject=str(target.parent))
     part = copying.part_of(target)
     offset = part.stat().st_size if part.is_file() else 0
     opened = _open(app, where[0], options, purpose="copy-from", path=where[1], offset=offset)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from penguinctl import ui
 from penguinctl.exits import NotVerified
-from penguinctl.shell.running import attached, make_client
+from penguinctl.shell.opening import call_off
+from penguinctl.shell.running import attached, end_there, make_client
 from penguindome.display import printable
-from penguindome.errors import PreconditionFailed
+from penguindome.errors import PenguinDomeError, PreconditionFailed
 from penguindome.shell.frames import Frame
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 32 * 1024
 _LINE_LIMIT_BYTES = 64 * 1024
 _WORDS_LIMIT_BYTES = 8 * 1024
+_GOES_ON = "What was copied so far is kept: the same command goes on from there"
+_NOTHING_LEFT = "Copy it again; nothing is left of this copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class _Answers:
         self._words = bytearray()
         self._more = asyncio.Event()
         self.is_over = False
+        # What can be done about a failure, as far as the copy has come.
+        self.remedy = ""
 
     async def run(self) -> None:
         """Take frames until the last one."""
@@ -98,7 +105,7 @@ class _Answers:
         return PreconditionFailed(
             f"the device did not copy: {words or 'the session ended'}",
             code="not-copied",
-            remedy="What was copied so far is kept: the same command goes on from there",
+            remedy=self.remedy,
         )
 
     async def _wait(self) -> None:
@@ -123,6 +130,7 @@ def copy_to(
 
     async def work(client: Client, answers: _Answers) -> Copied:
         offset = int((await answers.line())["offset"])
+        answers.remedy = _GOES_ON
         with source.open("rb") as file:
             file.seek(offset)
             while data := file.read(PIECE_BYTES):
@@ -131,10 +139,11 @@ def copy_to(
                 await client.type(data)
                 offset += len(data)
                 told(offset, size)
+        answers.remedy = "Give the same command again"
         path = str((await answers.line())["path"])
         return Copied(path, size, sha256)
 
-    return asyncio.run(_run(app, opened, work))
+    return _copy(app, opened, work, source)
 
 
 def copy_from(
@@ -154,7 +163,8 @@ def copy_from(
         if begin != offset:
             part.unlink(missing_ok=True)
         digest = hashlib.sha256()
-        with part.open("ab+") as file:
+        with _begun(part) as file:
+            answers.remedy = _GOES_ON
             file.seek(0)
             while data := file.read(1024 * 1024):
                 digest.update(data)
@@ -173,18 +183,34 @@ def copy_from(
             raise NotVerified(
                 "the file changed while it was copied, or since the copy was begun",
                 subject=str(target),
-                remedy="Copy it again; nothing is left of this copy",
+                remedy=_NOTHING_LEFT,
             )
         part.chmod(int(head["mode"]) & 0o777)
         part.rename(target)
         return Copied(str(target), size, said)
 
-    return asyncio.run(_run(app, opened, work))
+    return _copy(app, opened, work, target)
 
 
 def part_of(target: Path) -> Path:
     """Return where a copy is until it is whole."""
     return target.with_name(f".{target.name}.part")
+
+
+def _begun(part: Path) -> BinaryIO:
+    """Open what is there of a copy; nobody else can read it before it is whole.
+
+    Raises:
+        OSError: It cannot be written, or somebody else has a hand on it.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.fdopen(os.open(part, flags, 0o600), "ab+")
+    status = os.fstat(file.fileno())
+    is_ours = status.st_uid == os.geteuid() and status.st_nlink == 1
+    if not is_ours or not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise OSError(errno.EEXIST, f"{part.name} is no file of ours")
+    return file
 
 
 def hash_of(path: Path) -> str:
@@ -193,24 +219,53 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _run(app: App, opened: Opened, work: Callable[..., Any]) -> Copied:
+def _copy(app: App, opened: Opened, work: Callable[..., Any], here: Path) -> Copied:
+    try:
+        return asyncio.run(_run(app, opened, work, here))
+    except KeyboardInterrupt:
+        call_off(app, opened.order_id)
+        raise
+
+
+async def _run(app: App, opened: Opened, work: Callable[..., Any], here: Path) -> Copied:
     client = make_client(opened, in_raw=False)
     answers = _Answers(client)
     made: list[Copied] = []
+    wrong: list[PenguinDomeError] = []
 
     async def working() -> None:
-        made.append(await work(client, answers))
+        try:
+            made.append(await work(client, answers))
+        except PenguinDomeError as error:
+            wrong.append(error)
+            raise
+        except OSError as error:
+            wrong.append(_not_written(error, here, answers.remedy))
+            raise wrong[0] from None
 
     how = await attached(app, opened, client, [answers.run, working])
-    if not made and client.failure is not None:
+    if made:
+        return made[0]
+    await asyncio.to_thread(end_there, app, opened, client, how)
+    if client.failure is not None:
         raise client.failure
-    if not made:
-        raise PreconditionFailed(
-            how.reason or answers.failed().reason,
-            code=how.code or "not-copied",
-            remedy="What was copied so far is kept: the same command goes on from there",
-        )
-    return made[0]
+    # Why the device ended it says more than what was missing then.
+    if wrong and how.reason in ("", wrong[0].reason):
+        raise wrong[0]
+    raise PreconditionFailed(
+        f"the copy was broken off: {how.reason or 'the session ended'}",
+        code=how.code or "not-copied",
+        remedy=answers.remedy,
+    )
+
+
+def _not_written(error: OSError, here: Path, remedy: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"the file here cannot be read or written: {error.strerror}",
+        code="not-copied",
+        subject=str(here),
+        remedy=remedy,
+    )
 
 
 def progress(name: str) -> Callable[[int, int], None]:
