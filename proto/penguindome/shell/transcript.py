@@ -220,10 +220,13 @@ def _follow(chain: Chain, checkpoint: Checkpoint, data: bytes) -> str:
     """Take a piece's lines into the chain; returns what is wrong with them."""
     said = checkpoint.line_hashes
     lines = split_lines(data) if data else []
+    cut_off = -1 if data.endswith(b"\n") else len(lines) - 1
     for index, line in enumerate(lines):
         at = index * LINE_HASH_BYTES
         if hashlib.sha256(line).digest()[:LINE_HASH_BYTES] != said[at : at + LINE_HASH_BYTES]:
             return f"line {chain.lines + 1} is not what the device recorded"
+        if index == cut_off:
+            return f"line {chain.lines + 1} has no end"
         chain.add(line)
     if len(lines) * LINE_HASH_BYTES != len(said):
         return f"after line {chain.lines} a line is missing or too many"
