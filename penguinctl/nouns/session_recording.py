@@ -15,11 +15,12 @@ from penguinctl.exits import NotVerified
 from penguinctl.output import output_option
 from penguinctl.terminal_filter import TerminalFilter
 from penguindome.display import printable
-from penguindome.errors import InvalidInput
+from penguindome.errors import InvalidInput, NotFound, PenguinDomeError, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from penguinctl.shell.verifying import Checked
     from penguindome.shell.transcript import Piece
 
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -150,6 +151,8 @@ def verify(app: App, session_id: str, output_format: str) -> None:
     from penguinctl.shell import verifying  # noqa: PLC0415 -- --help stays quick
 
     one = verifying.checked(app, session_id)
+    if not one.pieces:
+        raise _none(app, one)
     result, order_id = one.result, one.session.order_id
     problem = result.problem or verifying.against_receipt(app, one)
     value: dict[str, Any] = {
@@ -163,6 +166,12 @@ def verify(app: App, session_id: str, output_format: str) -> None:
     }
     said = [f"Whole and unchanged: {result.lines:,} lines.", *verifying.keys_words(app, one)]
     output.answer(output_format, value, lambda: ui.out("\n".join(said)) if not problem else None)
+    if problem and not one.session.ended_unix_ms and _is_good_so_far(one):
+        raise PreconditionFailed(
+            f"the session goes on: {result.lines:,} lines are good, and its end is to come",
+            code="session-open",
+            subject=order_id,
+        )
     if problem:
         raise _refused(problem, order_id)
 
@@ -179,23 +188,48 @@ def _whole_id(app: App, session_id: str) -> str:
 
 def _verified(app: App, session_id: str) -> list[Piece]:
     """Return a recording that is whole as far as it goes; its missing end is said, not refused."""
-    from penguinctl.shell import recording, verifying  # noqa: PLC0415 -- --help stays quick
+    from penguinctl.shell import verifying  # noqa: PLC0415 -- --help stays quick
 
-    checked = verifying.checked(app, session_id)
-    result, found = checked.result, checked.pieces
-    if result.problem and sum(len(recording.lines([one])) for one in found) != result.lines:
-        raise _refused(result.problem, checked.session.order_id)
-    if not result.is_complete:
+    one = verifying.checked(app, session_id)
+    if not one.pieces:
+        raise _none(app, one)
+    if one.result.problem and not _is_good_so_far(one):
+        raise _refused(one.result.problem, one.session.order_id)
+    if not one.result.is_complete:
         ui.note("The end of this recording is not here, or not yet.")
-    return found
+    return one.pieces
+
+
+def _is_good_so_far(one: Checked) -> bool:
+    """Tell whether nothing is wrong with a recording but that its end is missing."""
+    from penguinctl.shell import recording  # noqa: PLC0415 -- --help stays quick
+
+    return sum(len(recording.lines([piece])) for piece in one.pieces) == one.result.lines
+
+
+def _none(app: App, one: Checked) -> PenguinDomeError:
+    """Return the error for a session of which nothing is recorded here."""
+    from penguinctl.shell.receipts import recorded_chain  # noqa: PLC0415 -- --help stays quick
+
+    session = one.session
+    order_id = session.order_id
+    if not session.ended_unix_ms:
+        return NotFound("nothing of this session is recorded yet", subject=order_id)
+    if recorded_chain(app, order_id, one.held) == "":
+        why = f": {session.ended_reason}" if session.ended_reason else ""
+        return NotFound(f"the device did not record this session{why}", subject=order_id)
+    return _refused("all of it is missing", order_id)
 
 
 def _refused(problem: str, order_id: str) -> NotVerified:
+    remedy = "Keep what is there, and ask who had access to the database"
+    if problem.endswith("is missing"):
+        remedy = f"A device that is away hands it in later; or else: {remedy.lower()}"
     return NotVerified(
         f"the recording is not what the device recorded: {problem}",
         subject=order_id,
         code="recording-changed",
-        remedy="Keep what is there, and ask who had access to the database",
+        remedy=remedy,
     )
 
 

@@ -165,16 +165,23 @@ def _limits(
     *, idle: str, longest: str, auditor_keys: tuple[str, ...], **others: Any
 ) -> dict[str, Any]:
     """Return the other options as an order has them."""
+    from penguindome.orders import shell_body  # noqa: PLC0415 -- --help stays quick
+
     return {
-        "idle_seconds": _seconds(idle),
-        "longest_seconds": _seconds(longest),
+        "idle_seconds": _seconds("--idle", idle, shell_body.IDLE_LIMIT_SECONDS),
+        "longest_seconds": _seconds("--longest", longest, shell_body.LONGEST_LIMIT_SECONDS),
         "auditor_keys": _keys(auditor_keys),
         **others,
     }
 
 
-def _seconds(text: str) -> int:
-    return int(parse_duration(text).total_seconds())
+def _seconds(option: str, text: str, most: int) -> int:
+    from penguindome.orders.shell_body import LEAST_SECONDS  # noqa: PLC0415 -- as above
+
+    seconds = int(parse_duration(text).total_seconds())
+    if not LEAST_SECONDS <= seconds <= most:
+        raise InvalidInput(f"{option} is from {LEAST_SECONDS}s to {most // 3600}h", subject=text)
+    return seconds
 
 
 def _told(how: Exit, device: str, *, at_terminal: bool) -> int:
@@ -199,6 +206,27 @@ def _escape(text: str) -> bytes | None:
 
 
 def _keys(paths: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(_key(one) for one in paths)
+
+
+def _key(name: str) -> bytes:
+    """Return an auditor's key; only the device tries whether it can seal to it."""
     from pathlib import Path  # noqa: PLC0415 -- only here
 
-    return tuple(Path(one).read_bytes() for one in paths)
+    from penguindome.orders.shell_body import KEY_LIMIT_BYTES  # noqa: PLC0415 -- --help stays quick
+
+    data = Path(name).read_bytes()
+    # RFC 9580, 4.2: a packet's first byte has its highest bit set, which no text's has.
+    if not data or not data[0] & 0x80:
+        raise InvalidInput(
+            "this is no OpenPGP key in binary form",
+            subject=name,
+            remedy="Write it with gpg --export, without --armor",
+        )
+    if len(data) > KEY_LIMIT_BYTES:
+        raise InvalidInput(
+            f"the key has more than {KEY_LIMIT_BYTES:,} bytes",
+            subject=name,
+            remedy="Write it with gpg --export-options export-minimal --export",
+        )
+    return data

@@ -67,7 +67,7 @@ def checked(app: App, session_id: str) -> Checked:
 def against_receipt(app: App, one: Checked) -> str:
     """Compare with the hash in the device's receipt of the session; returns what is wrong."""
     said = recorded_chain(app, one.session.order_id, one.held)
-    if said in ("", one.result.chain.hex()):
+    if said in (None, "", one.result.chain.hex()):
         return ""
     return "the device's receipt names another recording"
 

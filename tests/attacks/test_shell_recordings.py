@@ -26,7 +26,8 @@ def fleet():
 
 @pytest.fixture(scope="module")
 def agent(fleet):
-    return device_of(fleet)
+    # After its server was away for a while, a device takes its time to come back.
+    return device_of(fleet, "[shell]\nresume_seconds = 300\n")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,8 @@ def test_a_missing_end_is_found(fleet, session, kept, pieces):
     assert (good, "end is missing" in said) == (False, True), said
     # Nothing is left: that is no recording, and no proof of one.
     pieces.delete_many({"order_id": session})
-    assert not verdict(fleet, session)[0]
+    good, said = verdict(fleet, session)
+    assert (good, "all of it is missing" in said) == (False, True), said
 
 
 def test_a_missing_middle_and_beginning_are_found(fleet, session, kept, pieces):
@@ -121,6 +123,23 @@ def test_another_sessions_recording_is_found(fleet, agent, session, kept, pieces
     assert (good, "belongs elsewhere" in said) == (False, True), said
 
 
+def test_two_sessions_recordings_that_changed_places_are_found(fleet, agent, session, kept, pieces):
+    other = recorded(fleet, agent, "echo another")
+    theirs = list(pieces.find({"order_id": other}))
+    pieces.delete_many({"order_id": {"$in": [session, other]}})
+    for records, here, there in ((kept, session, other), (theirs, other, session)):
+        for one in records:
+            pieces.insert_one(one | {"_id": one["_id"].replace(here, there), "order_id": there})
+    for one in (session, other):
+        good, said = verdict(fleet, one)
+        assert (good, "piece 0 belongs elsewhere" in said) == (False, True), said
+        assert fleet.alice.try_run("session", "play", one).returncode == 7
+    pieces.delete_many({"order_id": {"$in": [session, other]}})
+    pieces.insert_many(theirs)
+    # The other one's are good where they belong.
+    assert verdict(fleet, other)[0]
+
+
 def test_an_earlier_end_is_found_by_the_devices_own_word(fleet, session, kept, pieces):
     """The server may drop the tail and mark what is left as whole; it cannot sign that."""
     last = kept[-2]
@@ -133,11 +152,12 @@ def test_an_earlier_end_is_found_by_the_devices_own_word(fleet, session, kept, p
     assert (good, "not signed by the device" in said) == (False, True), said
 
 
-@pytest.mark.parametrize("how", ["changed", "cut", "gone"])
+@pytest.mark.parametrize("how", ["changed", "cut", "gone", "swapped"])
 def test_what_is_changed_on_the_device_before_it_is_handed_in_is_found(fleet, agent, how):
     with shell(fleet.alice, agent.device_id(), "--wait", "-T", "--", "sh") as one:
         # The first piece that waits is in the agent's memory already; another one is not.
-        one.line("(sleep 5; echo some; sleep 2.2; echo secret deeds) & echo begun")
+        one.line("(sleep 5; echo some; sleep 2.2; echo more; sleep 2.2; echo secret deeds) &")
+        one.line("echo begun")
         assert one.process.stdout.readline() == b"begun\n"
         session = newest(fleet.alice)["session_id"]
         folder = agent.folder / "state/recordings" / session
@@ -149,6 +169,8 @@ def test_what_is_changed_on_the_device_before_it_is_handed_in_is_found(fleet, ag
                 data = path.read_bytes()
                 if how == "gone":
                     path.unlink()
+                elif how == "swapped":
+                    _swap(path)
                 elif how == "cut":
                     path.write_bytes(data[:-10])
                 else:
@@ -156,11 +178,19 @@ def test_what_is_changed_on_the_device_before_it_is_handed_in_is_found(fleet, ag
         finally:
             fleet.server.start()
         one.line("exit 0")
-        one.end()
+        one.end(120)
     wait_until(lambda: fleet.alice.json("session", "show", session)["complete"], 60, "no end")
     good, said = verdict(fleet, session)
     assert not good, said
     assert "not what the device recorded" in said or "belongs elsewhere" in said
+
+
+def _swap(path):
+    """Let a piece and the last one before it change places, whole as they are."""
+    before = path.with_name(f"{int(path.name) - 1:0{len(path.name)}}")
+    mine, its = path.read_bytes(), before.read_bytes()
+    path.write_bytes(its)
+    before.write_bytes(mine)
 
 
 def waiting(folder):

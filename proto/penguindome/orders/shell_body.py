@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PURPOSES = ("shell", "copy-to", "copy-from")
 RECORDING = ("required", "kept", "off")
+LEAST_SECONDS = 10
 IDLE_LIMIT_SECONDS = 8 * 3600
 LONGEST_LIMIT_SECONDS = 24 * 3600
 KEY_BYTES = 32
@@ -110,8 +111,8 @@ def shell_body(value: Json) -> ShellBody:
         lang=fields.text("lang", 64),
         columns=fields.number("columns", 1, 1000),
         rows=fields.number("rows", 1, 1000),
-        idle_seconds=fields.number("idle_seconds", 10, IDLE_LIMIT_SECONDS),
-        longest_seconds=fields.number("longest_seconds", 10, LONGEST_LIMIT_SECONDS),
+        idle_seconds=fields.number("idle_seconds", LEAST_SECONDS, IDLE_LIMIT_SECONDS),
+        longest_seconds=fields.number("longest_seconds", LEAST_SECONDS, LONGEST_LIMIT_SECONDS),
         recording=fields.choice("recording", RECORDING),
         auditor_keys=_auditors(fields),
         moderated=fields.take("moderated", bool),
