@@ -45,6 +45,9 @@ def main() -> int:
     signal.set_wakeup_fd(wake)
     lines = Lines(channel)
     wanted = lines.first()
+    if "user" not in wanted:
+        # Whoever wanted it wants it no more.
+        return NOT_STARTED
     child = _start(wanted)
     # The program alone has the session's ends, so that whoever reads them sees it end.
     _let_go()

@@ -91,6 +91,7 @@ class Host:
                 recorder,
                 self._limits(),
                 shows=body.purpose == "shell",
+                waits=body.moderated,
                 forbidden=forbidden,
                 steady=self._parts.steady,
             )

@@ -60,11 +60,13 @@ class Program:
 
     def __init__(
         self,
+        wanted: Wanted,
         process: asyncio.subprocess.Process,
         channel: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         outputs: dict[str, int],
         keyboard: int,
     ) -> None:
+        self._wanted = wanted
         self.outputs = outputs
         self.input = keyboard
         self._process = process
@@ -76,7 +78,7 @@ class Program:
 
     @classmethod
     async def start(cls, wanted: Wanted, folder: Path) -> Program:
-        """Start a program; `folder` is private and short, for the holder's socket.
+        """Start a program's holder; `folder` is private and short, for its socket.
 
         Raises:
             PreconditionFailed: It cannot be started.
@@ -107,9 +109,19 @@ class Program:
             finally:
                 _close(*theirs)
                 path.unlink(missing_ok=True)
-        program = cls(process, channel, outputs, keyboard)
-        program._tell_first(wanted)
-        return program
+        return cls(wanted, process, channel, outputs, keyboard)
+
+    def begin(self) -> None:
+        """Have the holder start the program."""
+        wanted = self._wanted
+        self._say(
+            {
+                "user": wanted.user,
+                "argv": list(wanted.argv),
+                "environment": dict(wanted.environment),
+                "terminal": wanted.size is not None,
+            }
+        )
 
     async def status(self) -> int:
         """Wait for the end of the program and of all that it started; return its exit status."""
@@ -160,16 +172,6 @@ class Program:
         self._writer.close()
         _close(*{*self.outputs.values(), self.input} - {-1})
         self.outputs, self.input = {}, -1
-
-    def _tell_first(self, wanted: Wanted) -> None:
-        self._say(
-            {
-                "user": wanted.user,
-                "argv": list(wanted.argv),
-                "environment": dict(wanted.environment),
-                "terminal": wanted.size is not None,
-            }
-        )
 
     def _say(self, word: Mapping[str, Any]) -> None:
         if not self._writer.is_closing():

@@ -53,11 +53,13 @@ class Session:
     """Runs a program for an operator.
 
     Args:
-        program: is running already.
+        program: has a holder already, and is begun here.
         endpoint: this end of the session.
         recorder: None where nothing is recorded.
         limits: when it is ended.
         shows: whether what the program prints is recorded; a file's contents are not.
+        waits: whether the program begins only when the operator's end is there: it is kept away
+            until a moderator watches.
         forbidden: returns why it has to end now, "" while it may go on.
         steady: seconds that never jump and count sleep.
     """
@@ -70,6 +72,7 @@ class Session:
         limits: Limits,
         *,
         shows: bool,
+        waits: bool = False,
         forbidden: Callable[[], str],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +81,7 @@ class Session:
         self._recorder = recorder
         self._limits = limits
         self._shows = shows
+        self._waits = waits
         self._forbidden = forbidden
         self._steady = steady
         self._began = self._typed = self._seen = steady()
@@ -117,7 +121,7 @@ class Session:
 
         tasks = [begin(one) for one in self._loops(link)]
         faucets = [begin(one.run) for one in self._faucets()]
-        status = group.create_task(self._program.status(), name="shell status")
+        status = group.create_task(self._status(), name="shell status")
         try:
             await asyncio.wait((status, self._why), return_when=asyncio.FIRST_COMPLETED)
             if not status.done():
@@ -139,6 +143,15 @@ class Session:
                 one.cancel()
             status.cancel()
         return how
+
+    async def _status(self) -> int:
+        """Begin the program as soon as it may, and wait for its end."""
+        while self._waits and not self._why.done():
+            self._waits = not self._endpoint.is_joined
+            await asyncio.sleep(LOOK_SECONDS if self._waits else 0)
+        if not self._why.done():
+            self._program.begin()
+        return await self._program.status()
 
     async def _farewell(self, group: asyncio.TaskGroup, how: Exit) -> None:
         """Write the recording's end, and tell the operator, who then has everything."""
@@ -215,7 +228,7 @@ class Session:
         """End the session when its time is over."""
         while not self._told_exit:
             now = self._steady()
-            if self._endpoint.is_joined:
+            if self._endpoint.is_joined or self._waits:
                 self._seen = now
             limits = self._limits
             if reason := self._forbidden():
