@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from penguin_agent.config_shell import ShellSettings
 from tests.attacks.kit.shells import gone, newest, sessions, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, environment, wait_until
@@ -65,6 +70,8 @@ def test_no_answer_is_a_no(fleet, asking, tmp_path):
         assert 2 < time.monotonic() - began < 8
     assert (ended, b"nobody at the device agreed" in said) == (255, True)
     assert not (tmp_path / "ran").exists()
+    # Who sets nothing waits for two minutes.
+    assert ShellSettings().consent_wait == timedelta(minutes=2)
     # An answer that comes too late is an answer to nothing.
     assert "no session waits" in asking.run("consent", "yes", ok=False)
 
@@ -110,24 +117,55 @@ def deaf(fleet):
     made.stop()
 
 
-def test_a_session_starts_and_is_told_of_where_nobody_can_be_told(fleet, deaf):
-    # A bus that nobody serves, as after a desktop crashed.
-    bus = Path("/run/user/65534")
-    bus.mkdir(parents=True, exist_ok=True)
-    (bus / "bus").touch()
+@contextlib.contextmanager
+def bus_of_nobody(state):
+    """Lend a desktop's bus that does not answer: nobody serves it, or it was stopped."""
+    folder = Path("/run/user/65534")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chown(folder, NOBODY, NOBODY)
+    path, daemon = folder / "bus", None
     try:
+        if state == "crashed":
+            path.touch()
+        else:
+            line = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+            line += ["dbus-daemon", "--session", "--nofork", f"--address=unix:path={path}"]
+            daemon = subprocess.Popen(line, stdin=subprocess.DEVNULL, cwd="/")
+            wait_until(path.is_socket, 10, "no bus")
+        if state == "stopped":
+            daemon.send_signal(signal.SIGSTOP)
+        yield
+    finally:
+        if daemon is not None:
+            daemon.kill()
+            daemon.wait(10)
+        path.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        # The control: a bus that answers, but without anybody who shows notes.
+        ("alone", "setpriv ended with 1"),
+        ("crashed", "setpriv ended with 1"),
+        ("stopped", "no answer within 5 seconds"),
+    ],
+)
+def test_a_session_starts_and_is_told_of_where_nobody_can_be_told(fleet, deaf, state, why):
+    with bus_of_nobody(state):
         began = time.monotonic()
         with shell(fleet.alice, deaf.device_id(), "--reason", "ticket 4711", "--", "cat") as one:
             wait_until(lambda: sessions(deaf), 20, "no session")
-            assert time.monotonic() - began < 10
+            one.line("here")
+            assert one.process.stdout.readline() == b"here\n"
+            assert time.monotonic() - began < 5
             assert "alice as root: ticket 4711" in deaf.run("sessions")
+            assert newest(fleet.alice)["state"] == "running"
+            wait_until(lambda: f"nobody's desktop: {why}" in deaf.log(), 10, deaf.log())
             one.process.stdin.close()
             one.process.stdin = None
             assert one.end()[0] == 0
         told = deaf.log()
         assert "alice opens a session as root on this device: ticket 4711" in told
-        wait_until(lambda: "could not be told of a session" in deaf.log(), 10, deaf.log())
         wait_until(lambda: "The session of alice has ended" in deaf.log(), 10, deaf.log())
-    finally:
-        (bus / "bus").unlink()
-        bus.rmdir()

@@ -11,6 +11,7 @@ import pytest
 from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.needles import forms
 from tests.attacks.kit.shells import newest
+from tests.attacks.kit.sshd import sshd
 from tests.harness.fleet import Fleet
 from tests.harness.process import BIN, wait_until
 from tests.stories.shells import at_terminal, device_of, env_of
@@ -30,11 +31,27 @@ termios.tcsetattr(0, termios.TCSANOW, before)
 print(len(text), "typed")
 """
 GETPASS = "import getpass; print(len(getpass.getpass()), 'typed')\n"
+READ = "read -s -p 'Pass''word: ' x; echo; echo ${#x} typed"
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 ASKS = {
-    "read -s": "read -s -p 'Pass''word: ' x; echo; echo ${#x} typed",
-    "getpass, as sudo and ssh do": "python3 getpw.py",
+    "read -s": READ,
+    "getpass": "python3 getpw.py",
     "a program in raw mode": "python3 raw.py",
+    "sudo": f"{NOBODY} sudo -k -p 'Pass''word: ' true",
+    "ssh": "$SSH -o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1 nobody@127.0.0.1",
+    "a program on the other side of ssh": "$SSH -t root@127.0.0.1 bash $PWD/read.sh",
+    "a program inside vim": "vim -u NONE -i NONE -c '!bash read.sh'",
+    "vim itself": "vim -u NONE -i NONE -N -S ask.vim",
+    "the key of vim": "vim -u NONE -i NONE -N -c X",
 }
+# What stands there after the password; else its length, and "typed".
+PROMPTS = {"a program in raw mode": "raw:", "the key of vim": "encryption key:"}
+AFTER = {"sudo": "Sorry, try again", "ssh": "Permission denied", "the key of vim": "same key again"}
+ASK_VIM = """
+let x = inputsecret('Password: ')
+redraw
+echo len(x) 'typed'
+"""
 HOSTILE = (
     r"printf 'a\033]52;c;b3duZWQ=\007b\033]0;owned\007c\033P+q544e\033\\d\033]8;;http://evil\007e"
     r"\2335n\033[6n\033[cf\033[21tg\302\2335nh\342\200\256\n'"
@@ -92,24 +109,36 @@ def holding(places, text):
     return [name for name, data in places.items() if any(one in data for one in needles)]
 
 
-@pytest.mark.parametrize("how", ASKS)
-def test_a_password_is_kept_nowhere(fleet, agent, folder, how):
+@pytest.fixture
+def asking(folder):
+    """Return a folder with programs that ask for passwords, and lend an sshd."""
+    folder.chmod(0o755)
     (folder / "raw.py").write_text(RAW)
     (folder / "getpw.py").write_text(GETPASS)
-    terminal, line = at_terminal(fleet, agent.device_id(), folder=folder)
+    (folder / "read.sh").write_text(READ)
+    (folder / "ask.vim").write_text(ASK_VIM)
+    with sshd(folder) as line:
+        for name, words in ASKS.items():
+            (folder / name).write_text(f"cd {folder}; SSH='{line}'\n{words}\n")
+        yield folder
+
+
+@pytest.mark.parametrize("how", ASKS)
+def test_a_password_is_kept_nowhere(fleet, agent, asking, how):
+    terminal, line = at_terminal(fleet, agent.device_id(), folder=asking)
     with terminal:
         terminal.see("here>")
         terminal.line(f"{line}; echo status $?")
         wait_until(lambda: newest_runs(fleet), 30, "no session")
         # What is waited for stands in no typed line: a terminal shows those before anybody reads.
-        terminal.line(f"PS1='far''> '; cd {folder}; clear")
+        terminal.line("PS1='far''> '; clear")
         terminal.see("far>")
         terminal.line(f"echo {PLAIN}")
-        terminal.line(f"clear; {ASKS[how]}")
-        terminal.see("raw:" if "raw" in how else "assword:")
+        terminal.line(f"clear; bash '{asking / how}'")
+        terminal.see(PROMPTS.get(how, "assword:"))
         terminal.line(SECRET)
-        terminal.see(f"{len(SECRET) + ('raw' in how)} typed")
-        terminal.line("exit 0")
+        terminal.see(AFTER.get(how, f"{len(SECRET) + ('raw' in how)} typed"))
+        leave(terminal, how)
         terminal.see("status 0")
     session = complete(fleet)
     recorded = export(fleet, session, "--text")
@@ -119,6 +148,19 @@ def test_a_password_is_kept_nowhere(fleet, agent, folder, how):
     places = everything(fleet, agent)
     assert holding(places, PLAIN)
     assert holding(places, SECRET) == []
+
+
+def leave(terminal, how):
+    """End what asked, if it did not end by itself, and the session."""
+    if how == "the key of vim":
+        terminal.line(SECRET)
+    if how in {"sudo", "a program inside vim"}:
+        terminal.press("C-c" if how == "sudo" else "Enter")
+    if "vim" in how:
+        terminal.type(":q!")
+        terminal.press("Enter")
+    terminal.see("far>")
+    terminal.line("exit 0")
 
 
 def newest_runs(fleet):
