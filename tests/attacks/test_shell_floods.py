@@ -17,6 +17,7 @@ from tests.stories.shells import at_terminal, device_of
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 MOST_MIB = 32
 SECONDS = 6
 
@@ -86,6 +87,28 @@ def test_a_flood_that_is_read_costs_no_memory(fleet, agent):
         assert most < MOST_MIB
     agent.run("sessions", "--end", "all")
     wait_until(lambda: not sessions(agent), 20, "it goes on")
+
+
+def test_a_file_of_a_gigabyte_comes_whole_to_a_reader_who_stalled(fleet, agent, tmp_path):
+    file = tmp_path / "gigabyte"
+    with file.open("wb") as opened:
+        opened.truncate(GIB)
+    # Unrecorded: nobody wants a gigabyte of it in the database.
+    words = ("--recording", "off", "-T", "--", "sh")
+    with shell(fleet.alice, agent.device_id(), *words) as one:
+        begin(one)
+        pids = (agent.process.pid, fleet.server.process.pid, one.process.pid)
+        before = resident(*pids)
+        one.line(f"cat {file}; exit 0")
+        most = max(grown(fleet, agent, one).values())
+        size = 0
+        while data := one.process.stdout.read1(1 << 20):
+            if size >> 26 != (size + len(data)) >> 26:
+                pairs = zip(resident(*pids), before, strict=True)
+                most = max(most, *(now - then for now, then in pairs))
+            size += len(data)
+        assert (size, one.process.wait(20)) == (GIB, 0)
+    assert most < MOST_MIB
 
 
 def test_input_that_is_not_read_costs_no_memory(fleet, agent):
