@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from datetime import timedelta
 
 import pytest
 
+from penguin_agent.config_shell import ShellSettings
 from tests.attacks.kit.shells import gone, marked, newest, sessions, shell
 from tests.harness.fleet import Fleet
 from tests.harness.process import wait_until
@@ -58,6 +60,12 @@ def hide(one, agent):
     return f"9{mark}"
 
 
+def test_the_limits_of_a_device_that_sets_none():
+    limits = ShellSettings()
+    known = (limits.resume, limits.idle, limits.longest)
+    assert known == (timedelta(seconds=30), timedelta(minutes=15), timedelta(hours=4))
+
+
 def test_everything_is_there_while_the_session_is(fleet, agent):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
         mark = hide(one, agent)
@@ -80,29 +88,34 @@ def trusted(fleet, agent, name):
     key.write_bytes(done.stdout)
     fleet.alice.run("trust", "propose", "--add", f"{name}={key}", "--yes")
     fleet.alice.run("trust", "publish")
-    wait_until((agent.folder / "state/trust/2.json").exists, 30, "no new trust")
+    version = fleet.alice.json("trust", "show")["version"]
+    wait_until((agent.folder / f"state/trust/{version}.json").exists, 30, "no new trust")
     return made
 
 
-def test_whoever_is_revoked_has_nothing_any_more(fleet, agent):
-    mallory = trusted(fleet, agent, "mallory")
-    with shell(mallory, agent.device_id(), "-T", "--", "bash") as one:
+@pytest.mark.parametrize("terminal", ["-T", "-t"])
+def test_whoever_is_revoked_has_nothing_any_more(fleet, agent, terminal):
+    name = f"mallory{terminal[1].lower()}{len(fleet.operators)}"
+    mallory = trusted(fleet, agent, name)
+    with shell(mallory, agent.device_id(), terminal, "--", "bash") as one:
         mark = hide(one, agent)
-        fleet.alice.run("operator", "revoke", "mallory", "--yes")
+        fleet.alice.run("operator", "revoke", name, "--yes")
         # Not only after the time in which a link may come back.
         assert gone(mark, 10) < 2
         assert one.end()[0] == 255
     wait_until(lambda: newest(fleet.alice)["state"] == "cancelled", 10, newest(fleet.alice))
-    assert newest(fleet.alice)["ended_reason"] == "mallory may not go on"
+    assert newest(fleet.alice)["ended_reason"] == f"{name} may not go on"
 
 
-def test_who_forbids_sessions_ends_those_there_are(fleet, agent, deny):
-    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+@pytest.mark.parametrize("terminal", ["-T", "-t"])
+def test_who_forbids_sessions_ends_those_there_are(fleet, agent, deny, terminal):
+    with shell(fleet.alice, agent.device_id(), terminal, "--", "bash") as one:
         mark = hide(one, agent)
         deny.touch()
         assert gone(mark, 10) < 5
         status, _, said = one.end()
         assert (status, b"forbids" in said) == (255, True)
+    assert newest(fleet.alice)["state"] == "failed"
     done = fleet.alice.try_run("shell", agent.device_id(), "--", f"sleep 9{mark}")
     assert (done.returncode, "forbids" in done.stderr) == (255, True)
     deny.unlink()
@@ -123,9 +136,10 @@ def test_limits_of_time_are_kept(fleet, agent, how):
     wait_until(lambda: newest(fleet.alice)["state"] == "timed-out", 10, newest(fleet.alice))
 
 
+@pytest.mark.parametrize("terminal", ["-T", "-t"])
 @pytest.mark.parametrize("who", ["penguinctl", "agent"])
-def test_who_is_killed_takes_the_session_along(fleet, agent, who):
-    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+def test_who_is_killed_takes_the_session_along(fleet, agent, who, terminal):
+    with shell(fleet.alice, agent.device_id(), terminal, "--", "bash") as one:
         mark = hide(one, agent)
         if who == "penguinctl":
             one.process.kill()
