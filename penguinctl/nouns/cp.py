@@ -48,8 +48,9 @@ def cp(
     """Copy one file; exactly one of the two is on a device.
 
     The copy goes through a session like a shell's: sealed, told to the people at the device, and
-    noted in the ledger, with the file's hash. A copy that was broken off goes on where it was when
-    the same command is given again; the file appears under its name only when it is whole.
+    noted in the ledger; of what goes to a device, the hash, too. A copy that was broken off goes on
+    where it was when the same command is given again; the file appears under its name only when it
+    is whole.
     """
     there, here = _split(source), _split(target)
     if bool(there[0]) == bool(here[0]):

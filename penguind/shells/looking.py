@@ -57,14 +57,12 @@ class SessionLooking:
         Raises:
             NotFound: There is none.
         """
-        order = await self._orders.one(wanted)
+        try:
+            order = await self._orders.one(wanted)
+        except NotFound:
+            raise _none("there is no such session", wanted[:64]) from None
         if order.kind != KIND:
-            raise NotFound(
-                "this order is no session",
-                code="no-session",
-                subject=order.order_id,
-                remedy="penguinctl session list shows those there are",
-            )
+            raise _none("this order is no session", order.order_id)
         (facts,) = await self._facts([order])
         return facts
 
@@ -85,3 +83,8 @@ class SessionLooking:
                 for target in targets[:1]
             ]
         return found
+
+
+def _none(reason: str, subject: str) -> NotFound:
+    remedy = "penguinctl session list shows those there are"
+    return NotFound(reason, code="no-session", subject=subject, remedy=remedy)

@@ -22,6 +22,17 @@ def device(fleet):
     return known_device_of(fleet).device_id()
 
 
+def test_a_key_that_nothing_can_be_sealed_to(fleet, device):
+    # Binary, as far as its first byte tells.
+    path = fleet.folder / "no.gpg"
+    path.write_bytes(b"\x99no key")
+    said = run(fleet.alice, device, "--auditor-key", path, "--", "true").stderr.decode()
+    assert "the recording cannot be sealed to the auditors' keys" in said
+    session = fleet.alice.json("session", "list", "--limit", "1")["sessions"][0]
+    assert "\n" not in session["ended_reason"]
+    assert "did not record" in fleet.alice.run("session", "verify", session["session_id"], status=3)
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
@@ -82,6 +93,15 @@ def test_a_terminal_far_away_needs_none_here(fleet, device, environment, expecte
         env=env_of(fleet.alice, **environment),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, expected + b"\r\n", b"")
+
+
+def test_a_session_that_is_none(fleet, device):
+    fleet.alice.run("run", device, "--", "true")
+    ids = [one["order_id"] for one in fleet.alice.json("order", "list")["orders"]]
+    for wanted, why in (("nosuch", "no such session"), (ids[0], "this order is no session")):
+        for verb in ("show", "verify", "play", "kill"):
+            said = fleet.alice.run("session", verb, wanted, status=3)
+            assert (why in said, "session list" in said) == (True, True), said
 
 
 def newest(fleet):

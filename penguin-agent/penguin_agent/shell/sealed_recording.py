@@ -66,7 +66,7 @@ def _memory(data: bytes) -> int:
 
 def _failed(reason: str) -> PreconditionFailed:
     return PreconditionFailed(
-        f"the recording cannot be sealed to the auditors' keys: {reason}",
+        f"the recording cannot be sealed to the auditors' keys: {' '.join(reason.split())}",
         code="not-sealed",
         remedy="Install GnuPG on the device, and give keys that can encrypt",
     )
