@@ -172,5 +172,5 @@ def test_a_moderated_session_that_nobody_watches_ends_unbegun(fleet, agent, othe
             left(one)
             agent.run("sessions", "--end", "all") if one.process.poll() is None else None
             one.end()
-        wait_until(lambda: not sessions(agent), 10, "it waits on")
+        wait_until(lambda: not sessions(agent), 30, "it waits on")
     assert not (tmp_path / "ran").exists()

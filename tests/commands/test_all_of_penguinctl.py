@@ -137,7 +137,8 @@ def test_overview(fleet, alice, agent):
     alice.run("overview", "--html", page)
     assert "<title>Fleet overview" in page.read_text(encoding="utf-8")
     assert "active" in alice.run("overview")
-    assert both(alice, "server", "status", "--history", "--since", "1d")["samples"] == []
+    # One is taken each quarter of an hour.
+    assert len(both(alice, "server", "status", "--history", "--since", "1d")["samples"]) <= 1
 
 
 def test_server_status(alice, agent):
