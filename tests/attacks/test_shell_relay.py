@@ -112,6 +112,24 @@ def test_output_that_is_sent_twice_is_shown_once(fleet, agent):
         assert one.end()[:2] == (4, b"one\ntwo\n")
 
 
+@pytest.mark.parametrize("how", ["flip", "drop", "inject"])
+@pytest.mark.parametrize("to", ["device", "operator"])
+def test_a_copy_that_was_meddled_with_becomes_no_file(fleet, agent, tmp_path, how, to):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"content" * 50_000)
+    device = agent.device_id()
+    words = (source, f"{device}:{target}") if to == "device" else (f"{device}:{source}", target)
+    fleet.server.obey(how=how, to=to, kind=INPUT if to == "device" else OUTPUT)
+    said = fleet.alice.run("cp", *words, status=6)
+    assert ("broken off" in said, "frame" in said) == (True, True), said
+    ended(agent)
+    told(fleet, "frame")
+    assert not target.exists()
+    fleet.server.rules.unlink()
+    fleet.alice.run("cp", *words)
+    assert target.read_bytes() == source.read_bytes()
+
+
 def test_acknowledging_what_was_never_sent_ends_the_session(fleet, agent, tmp_path):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "sh") as one:
         one.line(f"touch {tmp_path}/begun")
