@@ -9,8 +9,7 @@ import pytest
 from bson import Binary
 
 from penguinctl.app import App
-from penguinctl.nouns.session_recording import _against_receipt
-from penguinctl.shell import recording
+from penguinctl.shell import recording, verifying
 from penguinctl.shell.opening import order_of, session_of
 from tests.attacks.kit.database import StolenDatabase
 from tests.attacks.kit.shells import newest
@@ -47,21 +46,26 @@ def app(fleet):
 
 
 @pytest.fixture(scope="module")
-def kept(app, session):
-    """Return the pieces as penguinctl gets them."""
-    found = list(recording.pieces(app, session))
-    assert len(found) >= 3
-    return found
+def checked(app, session):
+    """Return what penguinctl session verify goes by."""
+    return verifying.checked(app, session)
 
 
 @pytest.fixture(scope="module")
-def verify(app, session):
+def kept(checked):
+    """Return the pieces as penguinctl gets them."""
+    assert len(checked.pieces) >= 3
+    return checked.pieces
+
+
+@pytest.fixture(scope="module")
+def verify(app, session, checked):
     """Return what penguinctl session verify does with pieces."""
     response = session_of(app, session)
     order = order_of(response)
 
     def work(pieces):
-        result = recording.verified(response, order, pieces)
+        result = recording.verified(response, order, pieces, checked.held)
         return result, result.problem
 
     return work
@@ -77,12 +81,13 @@ def flips(data):
         )
 
 
-def test_the_recording_is_good(app, session, kept, verify):
+def test_the_recording_is_good(app, checked, kept, verify):
     result, problem = verify(kept)
     assert (problem, result.is_complete) == ("", True)
-    assert _against_receipt(app, session, result.chain) == ""
+    assert verifying.against_receipt(app, checked) == ""
     # And a recording that is good by itself is still held against the device's receipt.
-    assert _against_receipt(app, session, bytes(32))
+    other = replace(checked, result=replace(result, chain=bytes(32)))
+    assert "another recording" in verifying.against_receipt(app, other)
 
 
 def test_a_changed_byte_of_what_was_shown_is_found_in_its_line(kept, verify):
