@@ -20,7 +20,8 @@ TEXT_LIMIT = 1024
 # How gRPC and BoringSSL word what went wrong with a server's certificate, 1.51 to 1.80.
 _WRONG_DATES = ("certificate has expired", "certificate is not yet valid")
 _NOT_VERIFIED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname Verif")
-_CAUSE = re.compile(r"remote host: ([A-Za-z][A-Za-z ]*)")
+_NO_NAME = ("DNS", "errors resolving")
+_CAUSE = re.compile(r"remote host: (?:connect: )?([A-Za-z][A-Za-z ]*[a-z])")
 
 _STATUS: dict[type[errors.PenguinDomeError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -108,7 +109,7 @@ def _unreachable(kind: type[errors.PenguinDomeError], text: str) -> errors.Pengu
         )
     found = _CAUSE.search(text)
     cause = (
-        "its name cannot be resolved" if text.startswith("DNS") else (found and found[1]) or text
+        "its name cannot be resolved" if text.startswith(_NO_NAME) else (found and found[1]) or text
     )
     return kind(
         f"the server cannot be reached ({cause})" if cause else "the server cannot be reached",

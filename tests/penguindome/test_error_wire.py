@@ -91,7 +91,13 @@ TLS = CONNECT + "Ssl handshake failed: SSL_ERROR_SSL: error:1000007d:SSL routine
         ("Socket closed", "reached (Socket closed)", "firewall"),
         ("", "cannot be reached", "firewall"),
         (CONNECT + "Failed to connect to remote host: Connection refused", "(Connection", "port"),
+        (
+            CONNECT + "Failed to connect to remote host: connect: Connection refused (111)",
+            "(Connection refused)",
+            "port",
+        ),
         ("DNS resolution failed for h:1: C-ares status is", "(its name cannot be", "host"),
+        ("errors resolving h:1: [field:hostname lookup error", "(its name cannot be", "host"),
         (TLS + "CERTIFICATE_VERIFY_FAILED", "not our server", "clock"),
         (TLS + "CERTIFICATE_VERIFY_FAILED: certificate has expired", "not valid at", "clock"),
         (TLS + "CERTIFICATE_VERIFY_FAILED: certificate is not yet valid: OK", "not valid", "clock"),

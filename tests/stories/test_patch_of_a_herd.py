@@ -82,6 +82,16 @@ class Desk:
             await asyncio.sleep(1)
         raise AssertionError(f"{found} instead of {expected}")
 
+    async def complete(self, number: str) -> None:
+        """Wait until a release is everywhere, by what the devices said of it."""
+        shown: dict[str, Any] = {}
+        for _ in range(SECONDS):
+            shown = await self.json("release", "show", number)
+            if shown["state"] == "complete":
+                return
+            await asyncio.sleep(1)
+        raise AssertionError(shown)
+
     async def outputs(self, agent: Agent) -> dict[str, Any]:
         """Return what a device's document says."""
         device_id = agent.identity.device.device_id
@@ -187,8 +197,7 @@ async def superseded(desk: Desk, herd: Herd, patch: str, last: Agent, again: Age
         assert said["extra"] == {"extra": "of the release"}
         assert said["agent"]["release"] == 1
     assert not herd.agents[-1].orders.store.find(patch)
-    shown = await desk.json("release", "show", "1")
-    assert shown["state"] == "complete"
+    await desk.complete("1")
     assert (await desk.json("patch", "list"))["patches"] == []
 
 
