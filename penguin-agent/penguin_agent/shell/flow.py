@@ -1,7 +1,7 @@
 """Move bytes between a program's ends and a session, as fast as the slower of them.
 
-Read is until nothing is left, and joined for a millisecond when there is much, so that a flood
-travels in few large frames and a lone keystroke is never held up.
+Read is until nothing is left, and joined for a millisecond where little follows a frame, so that a
+flood travels in few large frames and a lone keystroke is never held up.
 """
 
 from __future__ import annotations
