@@ -16,3 +16,10 @@ passphrase_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 reason_option = click.option("--reason", default="", help="Why; stands in what you sign.")
+
+accept_key_option = click.option(
+    "--accept-key",
+    default="",
+    metavar="FINGERPRINT",
+    help="Take a key that nothing proves, after comparing it with penguin-agent status there.",
+)

@@ -10,7 +10,7 @@ import click
 
 from penguinctl import ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option
+from penguinctl.options import accept_key_option, passphrase_option
 from penguindome.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ Examples:
 @click.option("--user", default="root", show_default=True, help="The account on the device.")
 @click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
 @click.option("--wait", is_flag=True, help="Wait for a device that is not connected.")
-@click.option(
-    "--accept-key",
-    default="",
-    metavar="FINGERPRINT",
-    help="Take a key that nothing proves, after comparing it with penguin-agent status there.",
-)
+@accept_key_option
 @passphrase_option
 @pass_app
 def cp(

@@ -10,7 +10,7 @@ import click
 
 from penguinctl import ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option
+from penguinctl.options import accept_key_option, passphrase_option
 from penguindome.errors import InvalidInput, PenguinDomeError
 from penguindome.times import parse_duration
 
@@ -91,12 +91,7 @@ Examples:
     is_flag=True,
     help="Another operator who approved it has to watch; the session ends when they leave.",
 )
-@click.option(
-    "--accept-key",
-    default="",
-    metavar="FINGERPRINT",
-    help="Take a key that nothing proves, after comparing it with penguin-agent status there.",
-)
+@accept_key_option
 @passphrase_option
 @pass_app
 def shell(
