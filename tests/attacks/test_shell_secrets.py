@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pathlib
 import subprocess
-import tempfile
 
 import pytest
 
@@ -68,12 +66,6 @@ def fleet():
 @pytest.fixture(scope="module")
 def agent(fleet):
     return device_of(fleet)
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="pd") as name:
-        yield pathlib.Path(name)
 
 
 def complete(fleet):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 
 import pytest
 
@@ -26,13 +26,6 @@ def server():
     yield made
     made.stop()
     shutil.rmtree(folder)
-
-
-@pytest.fixture
-def folder():
-    """A folder with a short name: gpg-agent's sockets have 108 bytes for it."""
-    with TemporaryDirectory(prefix="pd", dir="/tmp") as name:
-        yield Path(name)
 
 
 @pytest.fixture

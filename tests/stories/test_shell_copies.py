@@ -1,10 +1,8 @@
 """Files copied to and from a device, and what keeps a session from being opened."""
 
 import os
-import pathlib
 import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -18,12 +16,6 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 @pytest.fixture(scope="module")
 def agent(fleet):
     return device_of(fleet)
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="pd") as name:
-        yield pathlib.Path(name)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * 1024 * 1024])

@@ -2,11 +2,9 @@
 
 import hashlib
 import os
-import pathlib
 import pwd
 import signal
 import subprocess
-import tempfile
 
 import pytest
 
@@ -29,12 +27,6 @@ def fleet():
 @pytest.fixture(scope="module")
 def agent(fleet):
     return device_of(fleet)
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="pd") as name:
-        yield pathlib.Path(name)
 
 
 class Copy:

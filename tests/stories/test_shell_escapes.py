@@ -1,8 +1,5 @@
 """Escapes and strange output at real terminals, from the first key on."""
 
-import pathlib
-import tempfile
-
 import pytest
 
 from tests.harness.fleet import Fleet
@@ -30,12 +27,6 @@ def fleet():
 @pytest.fixture(scope="module")
 def device(fleet):
     return known_device_of(fleet).device_id()
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="pd") as name:
-        yield pathlib.Path(name)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Remote shells at real terminals: what is typed there works, and the terminal is whole after."""
 
 import os
-import pathlib
 import re
 import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -35,12 +33,6 @@ curses.wrapper(main)
 @pytest.fixture(scope="module")
 def agent(fleet):
     return known_device_of(fleet)
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="pd") as name:
-        yield pathlib.Path(name)
 
 
 @pytest.fixture
