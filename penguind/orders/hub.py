@@ -28,13 +28,15 @@ class Hub:
                 event.set()
 
     @contextmanager
-    def watching(self, order_id: str) -> Iterator[asyncio.Event]:
-        """Lend an event that is set with each change until the block ends."""
+    def watching(self, *order_ids: str) -> Iterator[asyncio.Event]:
+        """Lend an event that is set with each change of any of these until the block ends."""
         event = asyncio.Event()
-        self._watchers[order_id].add(event)
+        for order_id in order_ids:
+            self._watchers[order_id].add(event)
         try:
             yield event
         finally:
-            self._watchers[order_id].discard(event)
-            if not self._watchers[order_id]:
-                del self._watchers[order_id]
+            for order_id in order_ids:
+                self._watchers[order_id].discard(event)
+                if not self._watchers[order_id]:
+                    del self._watchers[order_id]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 # A sealed piece is larger than what it holds, by the keys and some bytes.
 _SEALED_EXTRA_BYTES = 64 * 1024
+# Sessions whose pieces are taken without asking the database whose they are.
+_KNOWN = 256
 
 
 class Recordings:
@@ -57,6 +59,7 @@ class Recordings:
         self._hub = hub
         self._fleet = fleet
         self._clock = clock
+        self._known: dict[tuple[str, str], Target] = {}
 
     async def take(self, device_id: str, order_id: str, number: int, piece: Piece) -> bool:
         """Store a piece of the device's own session; False if there is no such session.
@@ -65,8 +68,8 @@ class Recordings:
             InvalidInput: It is too large, or its checkpoint is another's.
             Forbidden: Its checkpoint is not signed by a key that the device had by then.
         """
-        target = await self._targets.get(order_id, device_id)
-        if target is None or target.kind != "shell":
+        target = await self._session(order_id, device_id)
+        if target is None:
             return False
         limit = PIECE_LIMIT_BYTES + (_SEALED_EXTRA_BYTES if piece.is_sealed else 0)
         if len(piece.data) > limit:
@@ -76,8 +79,21 @@ class Recordings:
         if said != (self._fleet, device_id, order_id, number):
             raise InvalidInput("the checkpoint is another piece's", code="bad-checkpoint")
         await self._transcripts.add(order_id, number, piece, self._clock(), final=checkpoint.final)
-        self._hub.changed([order_id])
+        self._hub.changed([_growth(order_id)])
         return True
+
+    async def _session(self, order_id: str, device_id: str) -> Target | None:
+        """Return a device's own session as it was once: whose it is never changes."""
+        known = self._known.get((order_id, device_id))
+        if known is not None:
+            return known
+        target = await self._targets.get(order_id, device_id)
+        if target is None or target.kind != "shell":
+            return None
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[order_id, device_id] = target
+        return target
 
     async def _signed(self, target: Target, piece: Piece) -> Checkpoint:
         """Return a piece's checkpoint, by the present key or one that it had during the session.
@@ -103,7 +119,7 @@ class Recordings:
 
         A piece that is missing in between ends what can be followed.
         """
-        with self._hub.watching(order_id) as changed:
+        with self._hub.watching(order_id, _growth(order_id)) as changed:
             while True:
                 changed.clear()
                 # Looked up before the pieces: what comes at the very end is read once more.
@@ -118,3 +134,8 @@ class Recordings:
                         await changed.wait()
                 except TimeoutError:
                     continue
+
+
+def _growth(order_id: str) -> str:
+    """Return what those watch who follow a recording, apart from what becomes of its order."""
+    return f"recording of {order_id}"
