@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from penguindome.names import valid_account_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+# What an order has room for.
+REASON_LIMIT_BYTES = 4 * 1024
+
+
+def _account(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not valid_account_name(value):
+        raise click.BadParameter(f"{value!r} is no account's name", context, parameter)
+    return value
+
+
+def _short(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if len(value.encode(errors="replace")) > REASON_LIMIT_BYTES:
+        raise click.BadParameter(f"it has more than {REASON_LIMIT_BYTES} bytes", context, parameter)
+    return value
+
+
+def user_option(help_text: str) -> Callable[[F], F]:
+    """Return the option for an account on the devices."""
+    return click.option(
+        "--user", default="root", show_default=True, callback=_account, help=help_text
+    )
+
+
+def signed_reason_option(help_text: str) -> Callable[[F], F]:
+    """Return the option for a reason that stands in an order."""
+    return click.option("--reason", default="", callback=_short, help=help_text)
+
 
 passphrase_option = click.option(
     "--passphrase-file",
@@ -15,7 +51,7 @@ passphrase_option = click.option(
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
-reason_option = click.option("--reason", default="", help="Why; stands in what you sign.")
+reason_option = signed_reason_option("Why; stands in what you sign.")
 
 accept_key_option = click.option(
     "--accept-key",

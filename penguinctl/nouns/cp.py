@@ -10,7 +10,12 @@ import click
 
 from penguinctl import ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import accept_key_option, passphrase_option
+from penguinctl.options import (
+    accept_key_option,
+    passphrase_option,
+    signed_reason_option,
+    user_option,
+)
 from penguindome.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -27,8 +32,8 @@ Examples:
 )
 @click.argument("source", metavar="[DEVICE:]SOURCE")
 @click.argument("target", metavar="[DEVICE:]TARGET")
-@click.option("--user", default="root", show_default=True, help="The account on the device.")
-@click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
+@user_option("The account on the device.")
+@signed_reason_option("Why; the device's user and the ledger are told.")
 @click.option("--wait", is_flag=True, help="Wait for a device that is not connected.")
 @accept_key_option
 @passphrase_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penguinctl.app import App, pass_app
-from penguinctl.options import passphrase_option, yes_option
+from penguinctl.options import passphrase_option, signed_reason_option, user_option, yes_option
 from penguinctl.output import output_option
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ Examples:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Run this script, which begins with #!; what follows -- are its arguments.",
 )
-@click.option("--user", default="root", show_default=True, help="The account that it runs as.")
+@user_option("The account that it runs as.")
 @click.option("--timeout", default="10m", show_default=True, help="After which it is ended: 90s.")
 @click.option(
     "--ttl", default="1d", show_default=True, help="How long devices that are away may get it: 3d."
 )
-@click.option("--reason", default="", help="Why; stands in what you sign, and in the history.")
+@signed_reason_option("Why; stands in what you sign, and in the history.")
 @click.option(
     "--output-limit",
     type=click.IntRange(0, 64),

@@ -10,7 +10,12 @@ import click
 
 from penguinctl import ui
 from penguinctl.app import App, pass_app
-from penguinctl.options import accept_key_option, passphrase_option
+from penguinctl.options import (
+    accept_key_option,
+    passphrase_option,
+    signed_reason_option,
+    user_option,
+)
 from penguindome.errors import InvalidInput, PenguinDomeError
 from penguindome.times import parse_duration
 
@@ -35,8 +40,8 @@ Examples:
 )
 @click.argument("device", metavar="DEVICE")
 @click.argument("command", nargs=-1, metavar="[-- COMMAND]...")
-@click.option("--user", default="root", show_default=True, help="The account on the device.")
-@click.option("--reason", default="", help="Why; the device's user and the ledger are told.")
+@user_option("The account on the device.")
+@signed_reason_option("Why; the device's user and the ledger are told.")
 @click.option(
     "-t",
     "--terminal",

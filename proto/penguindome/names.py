@@ -18,6 +18,7 @@ HOSTNAME_LIMIT = 253
 _URI = re.compile(r"spiffe://([0-9a-f]{32})/(device|operator)/([A-Za-z0-9._-]{1,64})")
 _DIALLED = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 _OPERATOR = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -57,6 +58,11 @@ def parse_uri(uri: str) -> Principal:
     raise Unauthenticated(
         "the certificate names neither a device nor an operator", code="bad-certificate-name"
     )
+
+
+def valid_account_name(name: str) -> bool:
+    """Tell whether a device may have an account of this name."""
+    return _ACCOUNT.fullmatch(name) is not None
 
 
 def valid_operator_name(text: str) -> bool:

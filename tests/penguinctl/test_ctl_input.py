@@ -59,3 +59,21 @@ def test_a_token_that_cannot_be_written_is_not_made(simulator, operator):
     result = operator("token", "create", "--output-file", "/nonexistent/token")
     assert (result.code, simulator.requests("CreateToken")) == (2, [])
     assert "Nothing was made" in result.err
+
+
+@pytest.mark.parametrize("words", ["shell web-1", "cp a web-1:a", "run web-1 -- x"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--user", "a b", "'a b' is no account's name"),
+        ("--user", "", "'' is no account's name"),
+        ("--reason", "ü" * 2049, "it has more than 4096 bytes"),
+    ],
+)
+def test_what_no_order_may_say_is_a_wrong_command_line(ctl, simulator, words, wrong):
+    option, value, why = wrong
+    noun, *rest = words.split()
+    result = ctl(noun, option, value, *rest)
+    assert (result.code, result.out) == (2, "")
+    assert f"Invalid value for '{option}': {why}" in result.err
+    assert simulator.calls == []

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from penguindome.errors import InvalidInput
 from penguindome.ids import is_device_id
-from penguindome.names import clean_hostname
+from penguindome.names import clean_hostname, valid_account_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from penguindome.strict_json import Json
-
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")
 
 
 class Fields:
@@ -87,7 +84,7 @@ class Fields:
     def user(self, default: str | None = None) -> str:
         """Return the name of an account."""
         found = self.text("user", 64, default)
-        if not _USER.match(found):
+        if not valid_account_name(found):
             self.refuse("its user is none")
         return found
 
