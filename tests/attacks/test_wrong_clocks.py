@@ -1,11 +1,10 @@
 """A laptop whose clock is years out gets past no date, and says what is wrong."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.harness.agent import Agent
 from tests.harness.process import BIN, ENDS_WITH_US, wait_until
+from tests.harness.time_travel import faketime_library
 
 pytestmark = pytest.mark.timeout(120)
 PLUGIN = "#!/bin/sh\necho '{\"value\": 1}'\n"
@@ -21,11 +20,6 @@ right = times.utc_now
 times.utc_now = lambda: right() + timedelta(days=DAYS)
 {FAKED}
 """
-
-
-def faketime_library():
-    """Return where Debian's package `faketime` put its library."""
-    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 class Elsewhen(Agent):

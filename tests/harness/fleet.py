@@ -15,6 +15,7 @@ from tests.harness.agent import PLUGINS, Agent
 from tests.harness.operator import Operator
 from tests.harness.process import wait_until
 from tests.harness.server import Server
+from tests.harness.time_travel import forget_dead_programs
 
 
 class Fleet:
@@ -137,6 +138,7 @@ class Fleet:
         """End every process, remove every file, and fail if anything is left."""
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            stack.callback(forget_dead_programs)
             stack.callback(self._assert_nothing_runs)
             stack.callback(self._drop_database)
             for operator in self.operators:

@@ -4,6 +4,7 @@ mongod and gpg stay in the present: a database of the past may be read, a signat
 verified, and gpgv has an environment of its own anyway.
 """
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -28,6 +29,14 @@ time.sleep = lambda seconds: threading.Event().wait(seconds) and None
 def faketime_library() -> pathlib.Path:
     """Return where Debian's package `faketime` put its library."""
     return next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def forget_dead_programs() -> None:
+    """Remove what libfaketime keeps in memory for programs that were killed, and leaves there."""
+    for kept in pathlib.Path("/dev/shm").glob("*faketime_s*_*"):
+        if not pathlib.Path("/proc", kept.name.rpartition("_")[2]).exists():
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                kept.unlink()
 
 
 class Time:

@@ -15,7 +15,7 @@ from penguindome import certs
 from penguindome.times import utc_now
 from tests.harness.process import wait_until
 from tests.harness.server import Server
-from tests.harness.time_travel import FutureOperator, Laptops, Time
+from tests.harness.time_travel import FutureOperator, Laptops, Time, forget_dead_programs
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -152,6 +152,7 @@ def years():
     yield made
     made.close()
     shutil.rmtree(folder)
+    forget_dead_programs()
 
 
 def test_three_years_without_a_hand_on_any_device(years):
