@@ -33,6 +33,8 @@ class TerminalFilter:
 
     def filter(self, data: bytes) -> bytes:
         """Return what of these bytes may reach the terminal."""
+        if self._state == self._ground and _ESC not in data:
+            return self._plain(data)
         out = bytearray()
         place = 0
         while place < len(data):

@@ -1,18 +1,14 @@
-"""A session at the operator's end: its state, and the keyboard."""
+"""A session at the operator's end: its state."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from typing import TYPE_CHECKING
 
-from penguinctl.escapes import Escapes, Typed, Wish
-from penguinctl.shell import terminal
 from penguindome.errors import Forbidden, PenguinDomeError, PreconditionFailed
 from penguindome.shell.answer import Answer, open_answer
 from penguindome.shell.endpoint import Endpoint
-from penguindome.shell.frames import DATA_LIMIT_BYTES, Exit, Frame, read_exit, size_bytes
+from penguindome.shell.frames import Exit, Frame, read_exit
 from penguindome.shell.resuming import ACKNOWLEDGE_BYTES
 
 if TYPE_CHECKING:
@@ -21,15 +17,9 @@ if TYPE_CHECKING:
     from penguindome.shell.answer import SealedAnswer
     from penguindome.shell.sealing import Ephemeral
 
-INPUT_WINDOW_BYTES = 64 * 1024
 _PATIENCE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 LEFT = "left"
-HELP = """Supported escape sequences, at the beginning of a line:
-  ~.   end the session
-  ~^Z  suspend penguinctl
-  ~?   this list
-  ~~   send one ~"""
 
 
 class Client:
@@ -69,6 +59,8 @@ class Client:
         self.begun = asyncio.Event()
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        # Takes a frame that nothing waits before, without waiting; tells whether it did.
+        self.at_once: Callable[[int, bytes], bool] = lambda _kind, _data: False
 
     def answered(self, answer: SealedAnswer) -> Endpoint:
         """Verify a device's answer; the same one comes again after a loss.
@@ -83,7 +75,7 @@ class Client:
         opened = open_answer(answer, self._device_key, self._expected)
         keys = self._ephemeral.agree(opened.session_key, self._order, answer.payload)
         self._answer = answer
-        self.endpoint = Endpoint(keys, "to-device", INPUT_WINDOW_BYTES)
+        self.endpoint = Endpoint(keys, "to-device")
         for one in opened.notes:
             self._note(one)
         self.begun.set()
@@ -99,7 +91,7 @@ class Client:
         except PenguinDomeError as error:
             self.end(error.reason, error.code)
             return
-        if taken is not None:
+        if taken is not None and not (self.frames.empty() and self.at_once(*taken)):
             self.frames.put_nowait(taken)
 
     def news(self, state: str, reason: str) -> None:
@@ -150,12 +142,21 @@ class Client:
         if self.endpoint is not None:
             self.endpoint.send(kind, data)
 
-    async def type(self, data: bytes) -> None:
-        """Send input as soon as there is a session and room."""
+    @property
+    def has_room(self) -> bool:
+        """Tell whether there is a session that takes input now."""
+        return self.endpoint is not None and self.endpoint.room > 0
+
+    async def wait_room(self) -> None:
+        """Wait until there is a session that takes input."""
         await self.begun.wait()
         if self.endpoint is not None:
             await self.endpoint.wait_room()
-            self.endpoint.send(Frame.INPUT, data)
+
+    async def type(self, data: bytes) -> None:
+        """Send input as soon as there is a session and room."""
+        await self.wait_room()
+        self.send(Frame.INPUT, data)
 
     def finish(self, data: bytes) -> None:
         """Take the device's last frame."""
@@ -173,77 +174,3 @@ _WAITS = {
     "waiting-moderator": "Waiting for an operator who approved it to watch…",
     "waiting-link": "The connection is lost; waiting for it…",
 }
-
-
-class Keyboard:
-    """Reads standard input into a session.
-
-    Args:
-        client: the session.
-        escapes: what ~ means.
-        local: the terminal, None where input is none.
-    """
-
-    def __init__(
-        self, client: Client, escapes: Escapes, local: terminal.Terminal | None, descriptor: int = 0
-    ) -> None:
-        self._client = client
-        self._escapes = escapes
-        self._local = local
-        self._descriptor = descriptor
-
-    async def run(self) -> None:
-        """Read until the end of input."""
-        while True:
-            data = await self._read()
-            if not data and self._local is not None:
-                # The terminal is gone.
-                self._client.leave()
-                return
-            if not data:
-                await self._client.begun.wait()
-                self._client.send(Frame.INPUT_END, b"")
-                return
-            typed = [Typed(data)] if self._local is None else self._escapes.typed(data)
-            for one in typed:
-                if one.wish is not None:
-                    self._obey(one.wish)
-                elif one.data:
-                    await self._send(one.data)
-
-    async def _send(self, data: bytes) -> None:
-        await self._client.type(data)
-
-    def _obey(self, wish: Wish) -> None:
-        if wish is Wish.END:
-            self._client.leave()
-        elif wish is Wish.HELP:
-            terminal.say(HELP.replace("\n", "\r\n"))
-        elif self._local is not None:
-            self._local.suspend()
-            self._client.send(Frame.SIZE, size_bytes(*terminal.size()))
-
-    async def _read(self) -> bytes:
-        """Read what is there; a file is always ready, a terminal and a pipe tell when."""
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            loop.add_reader(self._descriptor, ready.set)
-        except (OSError, PermissionError):
-            return await asyncio.to_thread(os.read, self._descriptor, DATA_LIMIT_BYTES // 2)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(self._descriptor)
-        try:
-            return os.read(self._descriptor, DATA_LIMIT_BYTES // 2)
-        except OSError:
-            return b""
-
-
-def follow_size(client: Client) -> None:
-    """Tell the device each new size of the terminal."""
-
-    def changed() -> None:
-        client.send(Frame.SIZE, size_bytes(*terminal.size()))
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, changed)

@@ -128,8 +128,7 @@ async def _write(call: Any, endpoint: Endpoint) -> None:
     import grpc  # noqa: PLC0415 -- --help stays quick
 
     with contextlib.suppress(grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-        while True:
-            await call.write(_request(await endpoint.next_write()))
+        await endpoint.write_with(lambda what: call.write(_request(what)))
 
 
 def _request(what: bytes | int | Mark) -> pb.AttachRequest:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from penguinctl import ui
 from penguinctl.escapes import Escapes
 from penguinctl.shell import terminal
-from penguinctl.shell.client import LEFT, Client, Keyboard, follow_size
+from penguinctl.shell.client import LEFT, Client
+from penguinctl.shell.keyboard import Keyboard, follow_size
 from penguinctl.shell.leg import Leg
 from penguinctl.shell.opening import call_off, end_session
 from penguinctl.shell.screen import Screen

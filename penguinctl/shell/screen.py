@@ -23,12 +23,20 @@ class Screen:
     Args:
         client: the session.
         filters: whether sequences that act on the operator's machine are dropped.
+        descriptors: where output and errors are written.
     """
 
-    def __init__(self, client: Client, *, filters: bool) -> None:
+    def __init__(
+        self, client: Client, *, filters: bool, descriptors: tuple[int, int] = (1, 2)
+    ) -> None:
         self._client = client
-        self._is_broken = False
-        self._filters = {1: TerminalFilter().filter, 2: TerminalFilter().filter} if filters else {}
+        self._descriptors: dict[int, int] = dict(
+            zip((Frame.OUTPUT, Frame.ERRORS), descriptors, strict=True)
+        )
+        self._is_broken = self._is_busy = False
+        self._rest = b""
+        self._filters = {one: TerminalFilter().filter for one in descriptors} if filters else {}
+        client.at_once = self._at_once
 
     async def run(self) -> None:
         """Write until the last frame."""
@@ -37,31 +45,53 @@ class Screen:
             if kind == Frame.EXIT:
                 self._client.finish(data)
                 return
-            if kind in (Frame.OUTPUT, Frame.ERRORS) and not self._is_broken:
-                await self._show(1 if kind == Frame.OUTPUT else 2, data)
-            if self._client.endpoint is not None:
-                self._client.endpoint.consumed(len(data))
+            if (descriptor := self._descriptors.get(kind)) and not self._is_broken:
+                self._is_busy = True
+                await self._show(descriptor, data)
+                self._is_busy = False
+            self._consumed(data)
+
+    def _at_once(self, kind: int, data: bytes) -> bool:
+        """Show a frame that is short, where there is room for it.
+
+        A terminal that takes nothing must not stop the keyboard: what is more is left to a thread.
+        """
+        descriptor = self._descriptors.get(kind)
+        if not descriptor or self._is_broken or self._is_busy or len(data) > _LITTLE_BYTES:
+            return False
+        try:
+            if not select.select([], [descriptor], [], 0)[1]:
+                return False
+            shown = self._filtered(descriptor, data)
+            self._rest = shown[os.write(descriptor, shown) :]
+        except OSError as error:
+            self._broken(error)
+        if self._rest:
+            self._client.frames.put_nowait((kind, b""))
+        self._consumed(data)
+        return True
 
     async def _show(self, descriptor: int, data: bytes) -> None:
+        rest, self._rest = memoryview(self._rest + self._filtered(descriptor, data)), b""
         try:
-            await self._write(descriptor, data)
-        except OSError as error:
-            # Whoever reads a pipe no longer wants no more, and knows it.
-            quiet = isinstance(error, BrokenPipeError)
-            self._is_broken = True
-            why = "" if quiet else f"what it shows cannot be written: {error.strerror}"
-            self._client.leave(why)
-
-    async def _write(self, descriptor: int, data: bytes) -> None:
-        keep = self._filters.get(descriptor)
-        rest = memoryview(keep(data) if keep is not None else data)
-        while rest:
-            # A terminal that takes nothing must not stop the keyboard: a little is written at once
-            # where there is room, more by a thread.
-            if len(rest) <= _LITTLE_BYTES and select.select([], [descriptor], [], 0)[1]:
-                rest = rest[os.write(descriptor, rest) :]
-            else:
+            while rest:
                 rest = rest[await asyncio.to_thread(_write, descriptor, rest) :]
+        except OSError as error:
+            self._broken(error)
+
+    def _broken(self, error: OSError) -> None:
+        """Show no more: whoever reads a pipe no longer wants no more, and knows it."""
+        quiet = isinstance(error, BrokenPipeError)
+        self._is_broken = True
+        self._client.leave("" if quiet else f"what it shows cannot be written: {error.strerror}")
+
+    def _filtered(self, descriptor: int, data: bytes) -> bytes:
+        keep = self._filters.get(descriptor)
+        return data if keep is None else keep(data)
+
+    def _consumed(self, data: bytes) -> None:
+        if self._client.endpoint is not None:
+            self._client.endpoint.consumed(len(data))
 
 
 def _write(descriptor: int, data: memoryview) -> int:

@@ -193,12 +193,8 @@ async def _read(
 
 
 async def _write(context: Any, leg: Outlet, convert: Callable[[Message], Any]) -> None:
-    while True:
-        message = leg.take()
-        if message is not None:
-            if (converted := convert(message)) is not None:
-                await context.write(converted)
-        elif leg.over:
-            return
-        else:
-            await leg.wake.wait()
+    async def write(message: Message) -> None:
+        if (converted := convert(message)) is not None:
+            await context.write(converted)
+
+    await leg.write_with(write)

@@ -9,13 +9,14 @@ Everything happens in the event loop's thread.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from penguindome.shell.pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 # Several windows: acknowledgements and frames that were under way when an end came back.
 WAITING_BYTES = 2 * 1024 * 1024
@@ -84,41 +85,38 @@ class Outlet:
     """What waits to be sent down one leg; `over` once nothing follows."""
 
     def __init__(self) -> None:
-        self.wake = asyncio.Event()
         self.over = False
+        self._pump: Pump[Message] = Pump(self.take)
         self._asked = False
         self._waiting: deque[Message] = deque()
         self._bytes = 0
 
     def put(self, message: Message) -> bool:
         """Add a message; False when more waits than an honest end has under way: it is dropped."""
-        if self.over:
+        if self.over or (not self._waiting and self._pump.begin(message)):
             return True
         if isinstance(message, Frame | Acknowledged) and self._bytes > WAITING_BYTES:
             return False
         self._bytes += _size(message)
         self._waiting.append(message)
-        self.wake.set()
+        self._pump.wake()
         return True
 
     def take(self) -> Message | None:
         """Remove and return the next message, None when nothing waits."""
-        self.wake.clear()
         if self._asked:
             self._asked = False
-            self.wake.set()
             return Alive()
         if not self._waiting:
             return None
         message = self._waiting.popleft()
         self._bytes -= _size(message)
-        self.wake.set()
         return message
 
     def asked(self) -> None:
         """Answer an end that asks whether we are there, once however often it asked."""
         self._asked = True
-        self.wake.set()
+        self._pump.wake()
 
     def forget_frames(self) -> None:
         """Drop frames that wait: they are sent again."""
@@ -128,7 +126,11 @@ class Outlet:
     def end(self) -> None:
         """Let the leg end after what waits."""
         self.over = True
-        self.wake.set()
+        self._pump.wake()
+
+    async def write_with(self, write: Callable[[Message], Coroutine[Any, Any, None]]) -> None:
+        """Have everything sent by `write`, one after the other, until the leg is over."""
+        await self._pump.run(write, lambda: self.over)
 
 
 def _size(message: Message) -> int:

@@ -5,6 +5,7 @@ Both ends are real, and so is the server but for what it does to what passes.
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -113,10 +114,14 @@ def test_output_that_is_sent_twice_is_shown_once(fleet, agent):
 
 
 @pytest.mark.parametrize("how", ["flip", "drop", "inject"])
-@pytest.mark.parametrize("to", ["device", "operator"])
-def test_a_copy_that_was_meddled_with_becomes_no_file(fleet, agent, tmp_path, how, to):
+# All of it fits into what may be under way, or not.
+@pytest.mark.parametrize(
+    "what", list(itertools.product(["device", "operator"], [350_000, 1_400_000]))
+)
+def test_a_copy_that_was_meddled_with_becomes_no_file(fleet, agent, tmp_path, how, what):
+    to, size = what
     source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(b"content" * 50_000)
+    source.write_bytes(b"content" * (size // 7))
     device = agent.device_id()
     words = (source, f"{device}:{target}") if to == "device" else (f"{device}:{source}", target)
     fleet.server.obey(how=how, to=to, kind=INPUT if to == "device" else OUTPUT)

@@ -125,11 +125,12 @@ class Pair:
                 self.device.lost()
 
     async def _pass(self, source: Endpoint, target: Endpoint, received) -> None:
-        while True:
-            what = await source.next_write()
+        async def deliver(what) -> None:
             if isinstance(what, bytes):
                 for frame in self.meddle(what):
                     received(frame)
             elif not isinstance(what, Mark):
                 target.acknowledged(what)
             await asyncio.sleep(0)
+
+        await source.write_with(deliver)

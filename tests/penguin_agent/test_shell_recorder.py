@@ -26,11 +26,14 @@ PARTS = st.sampled_from(
 )
 
 
-def recorded(folder, parts, **more):
+def recorded(folder, parts, *, at_once=True, **more):
     async def work():
         recorder, pieces = recorder_in(folder, **more)
         for part in parts:
-            await recorder.output(part)
+            if at_once and recorder.has_room(len(part)):
+                recorder.output_at_once(part)
+            else:
+                await recorder.output(part)
         await recorder.end("exit 0")
         return recorder, read_all(pieces)
 
@@ -38,9 +41,9 @@ def recorded(folder, parts, **more):
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.lists(st.lists(PARTS, min_size=1, max_size=4).map(b"".join), max_size=12))
-def test_any_bytes_are_recorded_exactly(tmp_path_factory, parts):
-    recorder, found = recorded(tmp_path_factory.mktemp("r"), parts)
+@given(st.lists(st.lists(PARTS, min_size=1, max_size=4).map(b"".join), max_size=12), st.booleans())
+def test_any_bytes_are_recorded_exactly(tmp_path_factory, parts, at_once):
+    recorder, found = recorded(tmp_path_factory.mktemp("r"), parts, at_once=at_once)
     assert shown(found) == b"".join(parts)
     result = verified(found)
     assert (result.problem, result.is_complete) == ("", True)
@@ -70,6 +73,28 @@ def test_sizes_and_markers_stand_between_what_was_shown(tmp_path):
     assert kinds == [
         ("o", "before"), ("r", "132x43"), ("m", "a word"), ("o", "after"), ("m", "exit 3"),
     ]  # fmt: skip
+
+
+def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
+    async def work():
+        recorder, pieces = recorder_in(tmp_path, backlog_bytes=300_000)
+        shown_at_once = 0
+        while recorder.has_room(1000):
+            recorder.output_at_once(b"x" * 1000)
+            shown_at_once += 1
+        assert 400 < shown_at_once < 490
+        assert pieces.numbers() == []
+        # The piece is written by who may wait; then the server has to take some first.
+        waits = asyncio.create_task(recorder.output(b"y" * 100_000))
+        await asyncio.sleep(0.05)
+        assert not waits.done()
+        assert not recorder.has_room(1)
+        pieces.drop(0)
+        await waits
+        assert recorder.has_room(1)
+        await recorder.end("exit 0")
+
+    asyncio.run(work())
 
 
 async def flood(recorder):

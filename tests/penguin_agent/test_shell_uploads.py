@@ -141,7 +141,9 @@ def test_while_a_session_goes_on_its_recording_follows_at_a_pace(tmp_path):
 def test_much_of_a_recording_does_not_wait(tmp_path):
     _, pieces = recorder_in(tmp_path, backlog_bytes=400)
     assert not pieces.is_pressing
-    pieces.put(0, b"x" * 100, b"", b"", sealed=False, durable=False)
+    pieces.put(0, b"x" * 200, b"", b"", sealed=False, durable=False)
+    assert not pieces.is_pressing
+    pieces.put(1, b"x" * 100, b"", b"", sealed=False, durable=False)
     assert pieces.is_pressing
 
 

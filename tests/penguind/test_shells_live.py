@@ -57,11 +57,14 @@ class End:
         self.sent.append(data)
         self.endpoint.send(kind, data)
 
-    async def up(self):
+    def up(self):
         """Hand one message of the endpoint to the server; tell whether there was one."""
-        if self.leg is None or not self.endpoint.is_joined or not self.endpoint._writes:
+        if (
+            self.leg is None
+            or not self.endpoint.is_joined
+            or (what := self.endpoint.take_write()) is None
+        ):
             return False
-        what = await self.endpoint.next_write()
         if isinstance(what, bytes):
             message = live.Frame(what)
         else:
@@ -103,7 +106,7 @@ async def play(ends, moves):
         end = ends[name]
         for _ in range(count if what in {"send", "up", "down"} else 1):
             if what == "up":
-                await end.up()
+                end.up()
             else:
                 getattr(end, what)()
 
@@ -114,7 +117,7 @@ async def settle(ends):
     while moved:
         moved = False
         for end in ends.values():
-            moved = await end.up() or moved
+            moved = end.up() or moved
             moved = end.down() or moved
 
 
@@ -157,7 +160,7 @@ def test_nothing_passes_while_nobody_watches_who_has_to(moves):
         before = list(ends["device"].got)
         messages = list(iter(ends["device"].leg.take, None))
         assert any(isinstance(one, live.EndWanted) for one in messages)
-        await ends["operator"].up()
+        ends["operator"].up()
         assert ends["device"].got == before
 
     asyncio.run(work())

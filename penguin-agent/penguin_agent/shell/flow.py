@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from penguindome.shell.frames import DATA_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from penguin_agent.shell.recorder import Recorder
     from penguindome.shell.endpoint import Endpoint
 
-_READ_BYTES = 64 * 1024
 _JOIN_SECONDS = 0.001
 _BUSY_SECONDS = 0.005
 _SMALL_BYTES = 64
@@ -27,67 +27,103 @@ _ENOUGH_BYTES = 16 * 1024
 
 
 class Faucet:
-    """Reads one end of a program into a session until it is over."""
+    """Reads one end of a program into a session until it is over.
+
+    What is short and alone, a keystroke's echo, is sent in the very callback that hears of it, and
+    recorded right after that.
+
+    Args:
+        descriptor: what is read, non-blocking.
+        kind: of the frames.
+        endpoint: this end of the session.
+        recorder: records what is sent; None where nothing is recorded.
+    """
 
     def __init__(
         self,
         descriptor: int,
         kind: int,
         endpoint: Endpoint,
-        record: Callable[[bytes], Awaitable[None]],
+        recorder: Recorder | None,
     ) -> None:
         self._descriptor = descriptor
         self._kind = kind
         self._endpoint = endpoint
-        self._record = record
+        self._recorder = recorder
+        self._buffer = memoryview(bytearray(DATA_LIMIT_BYTES))
+        self._filled = 0
+        self._much = asyncio.Event()
         self._sent_at = 0.0
         self._is_over = False
 
     async def run(self) -> None:
         """Read until the other side is closed."""
+        loop = asyncio.get_running_loop()
         while not self._is_over:
-            await self._endpoint.wait_room()
-            data = self._read(b"")
-            busy = time.monotonic() - self._sent_at < _BUSY_SECONDS
-            if busy and _SMALL_BYTES <= len(data) < _ENOUGH_BYTES:
-                await asyncio.sleep(_JOIN_SECONDS)
-                data = self._read(data)
-            if data:
-                await self._record(data)
-                self._endpoint.send(self._kind, data)
-                self._sent_at = time.monotonic()
-            if len(data) < _ENOUGH_BYTES and not self._is_over:
-                await self._readable()
+            try:
+                loop.add_reader(self._descriptor, self._readable)
+            except (OSError, ValueError):
+                return
+            try:
+                await self._much.wait()
+            finally:
+                loop.remove_reader(self._descriptor)
+            self._much.clear()
+            await self._pour()
 
-    def _read(self, data: bytes) -> bytes:
-        """Return `data` and what there is now, up to a frame's limit."""
-        parts, left = [data], DATA_LIMIT_BYTES - len(data)
+    def _readable(self) -> None:
+        """Send what is short, if nothing has to be waited for; leave what is more to `_pour`."""
+        if self._is_busy or self._endpoint.room <= 0:
+            self._much.set()
+            return
+        self._fill()
+        data, recorder = bytes(self._buffer[: self._filled]), self._recorder
+        is_short = len(data) < _ENOUGH_BYTES and not self._is_over
+        if not is_short or not (recorder is None or recorder.has_room(len(data))):
+            self._much.set()
+        elif data:
+            self._send(data)
+            if recorder is not None:
+                recorder.output_at_once(data)
+
+    async def _pour(self) -> None:
+        """Send until little is left."""
+        while True:
+            await self._endpoint.wait_room()
+            self._fill()
+            if self._is_busy and _SMALL_BYTES <= self._filled < _ENOUGH_BYTES:
+                await asyncio.sleep(_JOIN_SECONDS)
+                self._fill()
+            data = bytes(self._buffer[: self._filled])
+            if data:
+                if self._recorder is not None:
+                    await self._recorder.output(data)
+                self._send(data)
+            if len(data) < _ENOUGH_BYTES or self._is_over:
+                return
+
+    @property
+    def _is_busy(self) -> bool:
+        return time.monotonic() - self._sent_at < _BUSY_SECONDS
+
+    def _send(self, data: bytes) -> None:
+        self._endpoint.send(self._kind, data)
+        self._filled = 0
+        self._sent_at = time.monotonic()
+
+    def _fill(self) -> None:
+        """Read what there is now, up to a frame's limit."""
         try:
-            while left > 0:
-                part = os.read(self._descriptor, min(left, _READ_BYTES))
-                if not part:
+            while self._filled < DATA_LIMIT_BYTES:
+                count = os.readv(self._descriptor, [self._buffer[self._filled :]])
+                if not count:
                     self._is_over = True
                     break
-                parts.append(part)
-                left -= len(part)
+                self._filled += count
         except BlockingIOError:
             pass
         except OSError:  # EIO: a terminal that has nobody left
             self._is_over = True
-        return b"".join(parts)
-
-    async def _readable(self) -> None:
-        """Wait until there is something, or the end."""
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            loop.add_reader(self._descriptor, ready.set)
-        except (OSError, ValueError):
-            self._is_over = True
-            return
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(self._descriptor)
 
 
 class Drain:

@@ -118,8 +118,7 @@ class Leg:
     async def _write(self, call: Any) -> None:
         """Write until the stream ends, which whoever reads it hears as well."""
         with contextlib.suppress(grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-            while True:
-                await call.write(_request(await self._endpoint.next_write()))
+            await self._endpoint.write_with(lambda what: call.write(_request(what)))
 
 
 def _request(what: bytes | int | Mark) -> pb.ServeRequest:

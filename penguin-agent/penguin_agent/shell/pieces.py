@@ -41,7 +41,7 @@ class PieceFolder:
     @property
     def is_pressing(self) -> bool:
         """Tell whether what waits has to go without pauses: it is much, or the session is over."""
-        return self._is_ended or self._waiting > self._limit // 4
+        return self._is_ended or self._waiting > self._limit * 3 // 4
 
     def put(
         self,
@@ -72,19 +72,25 @@ class PieceFolder:
             "signature": base64.b64encode(signature).decode(),
             "sealed": sealed,
         }
-        content = json.dumps(head).encode() + b"\n" + data
+        content = (json.dumps(head).encode() + b"\n", data)
         place = self.path / f"{number:08d}"
         if durable:
-            write_file(place, content)
+            write_file(place, b"".join(content))
             self._is_ended = True
         else:
             passing = self.path / f".{number:08d}"
-            passing.write_bytes(content)
+            with passing.open("wb") as file:
+                file.writelines(content)
             passing.rename(place)
-        self._waiting += len(content)
+        self._waiting += sum(map(len, content))
         if self._waiting > self._limit:
             self._room.clear()
         self.fresh.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether less waits for the server than may."""
+        return self._room.is_set()
 
     async def wait_room(self) -> None:
         """Wait until less waits for the server than may."""
@@ -101,7 +107,8 @@ class PieceFolder:
             Damaged: Its file is not what was written.
         """
         place = self.path / f"{number:08d}"
-        head, _, data = place.read_bytes().partition(b"\n")
+        with place.open("rb") as file:
+            head, data = file.readline(), file.read()
         try:
             value = json.loads(head)
             return Piece(

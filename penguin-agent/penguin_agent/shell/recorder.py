@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from penguin_agent.shell.pieces import PieceFolder
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 480 * 1024
 PIECE_LINES = 1_500
 PIECE_SECONDS = 1.0
+# A control character takes six bytes in a line; what is no UTF-8 stands there twice.
+_GROWTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,6 @@ class Recorder:
             OSError: it cannot be written.
         """
         lines = self._shown(data)
-        # Control characters take six bytes each.
         if self._lines and self._size + sum(map(len, lines)) + len(lines) > PIECE_LIMIT_BYTES:
             await self._write()
         for line in lines:
@@ -116,6 +117,16 @@ class Recorder:
         if self._size >= PIECE_BYTES or len(self._lines) >= PIECE_LINES:
             await self._write()
         await self._folder.wait_room()
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether so many bytes can be recorded without waiting, by `output_at_once`."""
+        is_short = self._size + _GROWTH * size < PIECE_BYTES
+        return is_short and len(self._lines) < PIECE_LINES and self._folder.has_room
+
+    def output_at_once(self, data: bytes) -> None:
+        """Record what is shown, which there is room for."""
+        for line in self._shown(data):
+            self._add(line)
 
     def resized(self, columns: int, rows: int) -> None:
         """Record a new size."""
@@ -181,7 +192,7 @@ class Recorder:
     async def _write_piece(self, *, final: bool) -> None:
         if self.recorded_bytes > self._limit and not final:
             raise LimitExceeded("the recording is as long as it may be", code="recording-full")
-        data = b"\n".join(self._lines) + b"\n" if self._lines else b""
+        data = b"\n".join([*self._lines, b""])
         checkpoint = Checkpoint(
             fleet=self._subject.fleet,
             device_id=self._subject.device_id,

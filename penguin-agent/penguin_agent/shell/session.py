@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from logbook import Logger
@@ -137,7 +137,7 @@ class Session:
                 one.cancel()
             await asyncio.wait(faucets)
             how = self._why.result() if self._why.done() else how
-            await self._farewell(group, how)
+            how = await self._farewell(group, how)
         finally:
             for one in (*tasks, *faucets):
                 one.cancel()
@@ -153,8 +153,12 @@ class Session:
             self._program.begin()
         return await self._program.status()
 
-    async def _farewell(self, group: asyncio.TaskGroup, how: Exit) -> None:
-        """Write the recording's end, and tell the operator, who then has everything."""
+    async def _farewell(self, group: asyncio.TaskGroup, how: Exit) -> Exit:
+        """Write the recording's end, and tell the operator, who then has everything.
+
+        Why somebody ended the session before that is told too: what the operator's end refused has
+        not arrived, however well the program ended here.
+        """
         if self._recorder is not None:
             words = f"ended: {how.reason}" if how.reason else f"exit {how.status}"
             try:
@@ -176,6 +180,9 @@ class Session:
                 log.info("The operator's end did not hear the end of the session")
         finally:
             settled.cancel()
+        if self._endpoint.is_settled or not self._why.done() or self._why.result().code == LEFT:
+            return how
+        return replace(self._why.result(), status=how.status)
 
     def _loops(self, link: Loop) -> list[Loop]:
         loops: list[Loop] = [link, self._watch, lambda: self._drain.run(self._program.end_input)]
@@ -185,14 +192,11 @@ class Session:
 
     def _faucets(self) -> list[Faucet]:
         kinds = {"stdout": Frame.OUTPUT, "stderr": Frame.ERRORS}
+        recorder = self._recorder if self._shows else None
         return [
-            Faucet(descriptor, kinds[name], self._endpoint, self._record)
+            Faucet(descriptor, kinds[name], self._endpoint, recorder)
             for name, descriptor in self._program.outputs.items()
         ]
-
-    async def _record(self, data: bytes) -> None:
-        if self._recorder is not None and self._shows:
-            await self._recorder.output(data)
 
     async def _guarded(self, loop: Loop) -> None:
         """End the session where one of its parts fails: nothing may go on unrecorded."""

@@ -25,7 +25,7 @@ log = Logger(__name__)
 
 LOOK_SECONDS = 30.0
 # What a session shows comes before its recording, which takes a share of the time while it goes on.
-REST_SHARE = 3
+REST_SHARE = 7
 LONGEST_REST_SECONDS = 0.5
 
 

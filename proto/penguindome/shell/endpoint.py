@@ -1,7 +1,7 @@
 """One end of a session: seals what is sent, opens what comes, and outlives lost links.
 
-A link is a pair of streams that comes and goes; its writer asks `next_write` for what to send, its
-reader hands over what came. Everything happens in one event loop.
+A link is a pair of streams that comes and goes; `write_with` runs for as long as it can be written,
+its reader hands over what came. Everything happens in one event loop.
 """
 
 from __future__ import annotations
@@ -9,12 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from penguindome.shell.resuming import WINDOW_BYTES, Incoming, Outgoing
+from penguindome.shell.pump import Pump
+from penguindome.shell.resuming import (
+    ACKNOWLEDGE_BYTES,
+    ACKNOWLEDGE_INPUT_BYTES,
+    INPUT_WINDOW_BYTES,
+    WINDOW_BYTES,
+    Incoming,
+    Outgoing,
+)
 from penguindome.shell.sealing import Opener, Sealer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from penguindome.shell.sealing import Direction, SessionKeys
 
 
@@ -25,25 +35,31 @@ class Mark(Enum):
     ALIVE = "alive"
 
 
+# A frame, an acknowledgement or a mark.
+Write = bytes | int | Mark
+
+
 class Endpoint:
     """One end.
 
     Args:
         keys: The session's.
         sends: The direction of what this end sends.
-        window_bytes: What may be under way from here.
+        window_bytes: What may be under way from here; None for what is usual in that direction.
     """
 
     def __init__(
-        self, keys: SessionKeys, sends: Direction, window_bytes: int = WINDOW_BYTES
+        self, keys: SessionKeys, sends: Direction, window_bytes: int | None = None
     ) -> None:
-        comes: Direction = "to-operator" if sends == "to-device" else "to-device"
+        types = sends == "to-device"
+        comes: Direction = "to-operator" if types else "to-device"
+        usual = INPUT_WINDOW_BYTES if types else WINDOW_BYTES
         self._sealer = Sealer(keys, sends)
         self._opener = Opener(keys, comes)
-        self._outgoing = Outgoing(window_bytes)
-        self._incoming = Incoming()
-        self._writes: deque[bytes | int | Mark] = deque()
-        self._wake = asyncio.Event()
+        self._outgoing = Outgoing(usual if window_bytes is None else window_bytes)
+        self._incoming = Incoming(ACKNOWLEDGE_BYTES if types else ACKNOWLEDGE_INPUT_BYTES)
+        self._writes: deque[Write] = deque()
+        self._pump: Pump[Write] = Pump(self.take_write)
         self._room = asyncio.Event()
         self._room.set()
         self.is_joined = False
@@ -126,15 +142,18 @@ class Endpoint:
     def beat(self) -> None:
         """Ask the server whether it is there, before anything else."""
         self._writes.appendleft(Mark.ALIVE)
-        self._wake.set()
+        self._pump.wake()
 
-    async def next_write(self) -> bytes | int | Mark:
-        """Return what the link has to send next: a frame, an acknowledgement or a mark."""
-        while not self._writes:
-            self._wake.clear()
-            await self._wake.wait()
-        return self._writes.popleft()
+    def take_write(self) -> Write | None:
+        """Return what the link has to send next; None if there is nothing."""
+        return self._writes.popleft() if self._writes else None
 
-    def _put(self, *what: bytes | int | Mark) -> None:
+    async def write_with(self, write: Callable[[Write], Coroutine[Any, Any, None]]) -> None:
+        """Have everything sent by `write`, one after the other, until it fails or is cancelled."""
+        await self._pump.run(write)
+
+    def _put(self, *what: Write) -> None:
+        if len(what) == 1 and not self._writes and self._pump.begin(what[0]):
+            return
         self._writes.extend(what)
-        self._wake.set()
+        self._pump.wake()

@@ -16,10 +16,14 @@ from penguindome.shell.sealing import OVERHEAD_BYTES, frame_count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What may be under way in one direction: the price of a long path, and of Ctrl-C behind a flood.
-WINDOW_BYTES = 256 * 1024
-# How much is taken in before the other end is told.
-ACKNOWLEDGE_BYTES = WINDOW_BYTES // 8
+# What may be under way to the operator: the price of a long path, and of Ctrl-C behind a flood.
+WINDOW_BYTES = 512 * 1024
+# The same to the device: what is typed, or copied there.
+INPUT_WINDOW_BYTES = 64 * 1024
+# How much is taken in before the other end is told, as a share of its window.
+_SHARE = 4
+ACKNOWLEDGE_BYTES = WINDOW_BYTES // _SHARE
+ACKNOWLEDGE_INPUT_BYTES = INPUT_WINDOW_BYTES // _SHARE
 
 
 class Outgoing:

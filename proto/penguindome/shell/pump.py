@@ -1,0 +1,100 @@
+"""Write down one way what there is to write, one after the other, and at once what finds it idle.
+
+A task that is woken runs in the event loop's next round. What finds nothing before it is begun in
+the very moment instead: each keystroke passes four such ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+T = TypeVar("T")
+
+
+class Begun:
+    """A coroutine that has run to its first pause already; awaited for the rest, and its errors.
+
+    Python 3.12 has such tasks: eager ones.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = work
+        # StopIteration where it ended well.
+        self._end: BaseException | None = None
+        self._paused = self._run(work.send, None)
+
+    def _run(self, step: Callable[[Any], Any], argument: BaseException | None) -> Any:
+        """Run to the next pause; return what is waited for there."""
+        try:
+            return step(argument)
+        except BaseException as end:  # noqa: BLE001 -- raised where it is awaited
+            self._end = end
+            return None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Run on."""
+        while self._end is None:
+            try:
+                yield self._paused
+            except BaseException as error:  # noqa: BLE001 -- the coroutine's own affair
+                self._paused = self._run(self._work.throw, error)
+            else:
+                self._paused = self._run(self._work.send, None)
+        if not isinstance(self._end, StopIteration):
+            raise self._end
+
+
+class Pump(Generic[T]):
+    """Has one thing written at a time.
+
+    Args:
+        take: returns and removes what is next, None when nothing waits.
+    """
+
+    def __init__(self, take: Callable[[], T | None]) -> None:
+        self._take = take
+        self._wake = asyncio.Event()
+        self._write: Callable[[T], Coroutine[Any, Any, None]] | None = None
+        self._begun: Begun | None = None
+        self._is_idle = False
+
+    def begin(self, what: T) -> bool:
+        """Begin to write something; False where it has to wait for its turn."""
+        if self._write is None or not self._is_idle:
+            return False
+        self._is_idle = False
+        self._begun = Begun(self._write(what))
+        self._wake.set()
+        return True
+
+    def wake(self) -> None:
+        """Tell that something waits, or that `run` may be over."""
+        self._is_idle = False
+        self._wake.set()
+
+    async def run(
+        self,
+        write: Callable[[T], Coroutine[Any, Any, None]],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Write until nothing waits and it is over, or writing fails."""
+        self._write = write
+        try:
+            while True:
+                begun, self._begun = self._begun, None
+                if begun is not None:
+                    await begun
+                elif (what := self._take()) is not None:
+                    await write(what)
+                elif is_over():
+                    return
+                else:
+                    self._wake.clear()
+                    self._is_idle = True
+                    await self._wake.wait()
+        finally:
+            self._write, self._begun, self._is_idle = None, None, False

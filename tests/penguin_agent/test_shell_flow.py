@@ -1,0 +1,141 @@
+"""What a program prints on its way into a session: whole, in order, recorded as it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import pytest
+
+from penguin_agent.shell.flow import Faucet
+from penguindome.shell.endpoint import Endpoint
+from penguindome.shell.frames import Frame
+from penguindome.shell.sealing import Ephemeral
+from tests.penguin_agent.recordings import read_all, recorder_in, shown, verified
+from tests.penguin_agent.shell_pair import Pair
+
+# Bursts of all sizes, and pauses around those at which output is joined.
+BURSTS = """
+import os, random, sys, time
+chance = random.Random(int(sys.argv[1]))
+letters = bytes(chance.choices(b"abcdefgh\\n\\x1b", k=200_000))
+for _ in range(150):
+    count = chance.choice([1, 1, 2, 63, 64, 700, 16_383, 16_384, 60_000, 150_000])
+    start = chance.randrange(len(letters) - count)
+    data = letters[start : start + count]
+    while data:
+        data = data[os.write(1, data) :]
+    time.sleep(chance.choice([0, 0, 0.0005, 0.002, 0.006]))
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_bursts_and_pauses_arrive_whole_and_are_recorded_so(tmp_path, seed):
+    async def work():
+        argv = (sys.executable, "-c", BURSTS, str(seed))
+        process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+        expected, _ = await process.communicate()
+        pair = Pair(argv, size=None)
+        pair.recorder, pieces = recorder_in(tmp_path)
+        async with pair:
+            await pair.ended
+            assert bytes(pair.operator.shown[Frame.OUTPUT]) == expected
+        return expected, read_all(pieces)
+
+    expected, found = asyncio.run(asyncio.wait_for(work(), 60))
+    assert shown(found) == expected
+    assert verified(found).is_complete
+
+
+class Tap:
+    """A faucet of a pipe; keeps what it was given to record, at once or not."""
+
+    def __init__(self, window_bytes=100_000):
+        theirs, ours = Ephemeral(), Ephemeral()
+        self.operator = Endpoint(theirs.agree(ours.public, b"o", b"a"), "to-device")
+        keys = ours.agree(theirs.public, b"o", b"a")
+        self.endpoint = Endpoint(keys, "to-operator", window_bytes)
+        self.endpoint.joined(0)
+        self.recorded, self.at_once, self.may_at_once = bytearray(), 0, True
+        self.sent = []
+        self.writing = asyncio.create_task(self.endpoint.write_with(self.write))
+        self.source, self.into = os.pipe()
+        os.set_blocking(self.source, False)
+        self.faucet = Faucet(self.source, Frame.OUTPUT, self.endpoint, self)
+
+    async def write(self, what):
+        if isinstance(what, bytes):
+            self.sent.append(self.operator.take(what)[1])
+
+    def has_room(self, _size):
+        return self.may_at_once
+
+    async def output(self, data):
+        self.recorded += data
+
+    def output_at_once(self, data):
+        self.recorded += data
+        self.at_once += 1
+
+    async def frames(self, count):
+        """Return what the next frames show."""
+        async with asyncio.timeout(5):
+            while len(self.sent) < count:  # noqa: ASYNC110 -- a test
+                await asyncio.sleep(0.001)
+        found, self.sent = self.sent[:count], self.sent[count:]
+        return found
+
+
+def test_a_keystroke_is_sent_before_anything_else_runs():
+    async def work():
+        tap = Tap()
+        running = asyncio.create_task(tap.faucet.run())
+        for number in range(5):
+            # Longer than output is joined.
+            await asyncio.sleep(0.01)
+            os.write(tap.into, b"%d" % number)
+            assert await tap.frames(1) == [b"%d" % number]
+        assert tap.at_once == 5
+        os.close(tap.into)
+        await asyncio.wait_for(running, 5)
+        os.close(tap.source)
+        assert tap.recorded == b"01234"
+
+    asyncio.run(work())
+
+
+def test_what_cannot_be_recorded_at_once_is_sent_when_it_is():
+    async def work():
+        tap = Tap()
+        tap.may_at_once = False
+        running = asyncio.create_task(tap.faucet.run())
+        os.write(tap.into, b"slowly")
+        assert await tap.frames(1) == [b"slowly"]
+        assert (tap.recorded, tap.at_once) == (b"slowly", 0)
+        os.write(tap.into, b"the last")
+        os.close(tap.into)
+        await asyncio.wait_for(running, 5)
+        os.close(tap.source)
+        assert b"".join(await tap.frames(1)) == b"the last"
+
+    asyncio.run(work())
+
+
+def test_a_full_window_stops_it_and_room_starts_it_again():
+    async def work():
+        tap = Tap(window_bytes=10)
+        running = asyncio.create_task(tap.faucet.run())
+        os.write(tap.into, b"more than ten bytes")
+        assert await tap.frames(1) == [b"more than ten bytes"]
+        os.write(tap.into, b"waits")
+        await asyncio.sleep(0.05)
+        assert tap.recorded == b"more than ten bytes"
+        tap.endpoint.acknowledged(1)
+        assert await tap.frames(1) == [b"waits"]
+        running.cancel()
+        await asyncio.wait([running])
+        os.close(tap.into)
+        os.close(tap.source)
+
+    asyncio.run(work())

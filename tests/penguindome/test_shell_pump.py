@@ -1,0 +1,135 @@
+"""What is written down one way: in order, one at a time, and at once where nothing is before it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+
+import pytest
+
+from penguindome.shell.pump import Begun, Pump
+
+
+class Way:
+    """Something that takes its time to be written; notes what was begun and what is done."""
+
+    def __init__(self, seed=0):
+        self.chance = random.Random(seed)
+        self.waiting, self.begun, self.done = deque(), [], []
+        self.pump = Pump(lambda: self.waiting.popleft() if self.waiting else None)
+        self.is_over, self.fails_at = False, None
+
+    async def write(self, what):
+        assert len(self.begun) == len(self.done), "two at a time"
+        self.begun.append(what)
+        for _ in range(self.chance.randrange(3)):
+            await asyncio.sleep(0)
+        if what == self.fails_at:
+            raise ConnectionError("the way is broken")
+        self.done.append(what)
+
+    def put(self, what):
+        if self.waiting or not self.pump.begin(what):
+            self.waiting.append(what)
+            self.pump.wake()
+
+    def run(self):
+        return asyncio.create_task(self.pump.run(self.write, lambda: self.is_over))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_everything_is_written_once_and_in_order(seed):
+    async def work():
+        way, chance = Way(seed), random.Random(seed)
+        running = way.run()
+        for number in range(300):
+            way.put(number)
+            for _ in range(chance.choice([0, 0, 1, 5])):
+                await asyncio.sleep(0)
+        way.is_over = True
+        way.pump.wake()
+        await asyncio.wait_for(running, 5)
+        assert way.done == list(range(300))
+
+    asyncio.run(work())
+
+
+def test_what_finds_the_way_idle_is_begun_before_anything_else_runs():
+    async def work():
+        way = Way()
+        running = way.run()
+        way.put("early")
+        assert way.begun == []
+        await asyncio.sleep(0.01)
+        way.put("late")
+        assert way.begun == ["early", "late"]
+        running.cancel()
+        await asyncio.wait([running])
+        # Nobody writes any more.
+        way.put("too late")
+        assert way.begun == ["early", "late"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_a_failure_ends_it_where_it_runs_and_not_where_something_is_put(is_idle):
+    async def work():
+        way = Way(seed=3)
+        way.fails_at = "bad"
+        running = way.run()
+        if is_idle:
+            await asyncio.sleep(0.01)
+        way.put("bad")
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(running, 5)
+
+    asyncio.run(work())
+
+
+def test_what_was_begun_hears_that_it_is_cancelled():
+    heard = []
+
+    async def patient():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            await asyncio.sleep(0)
+            heard.append("cleaned up")
+            raise
+
+    async def work():
+        async def waits(begun):
+            await begun
+
+        waiting = asyncio.create_task(waits(Begun(patient())))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(work())
+    assert heard == ["cancelled", "cleaned up"]
+
+
+def test_what_was_begun_may_be_over_before_it_is_awaited():
+    async def work():
+        done = []
+
+        async def brief():
+            await asyncio.sleep(0)
+            done.append(1)
+
+        async def at_once():
+            done.append(2)
+
+        slow, quick = Begun(brief()), Begun(at_once())
+        assert done == [2]
+        await asyncio.sleep(0.01)
+        await slow
+        await quick
+        assert done == [2, 1]
+
+    asyncio.run(work())
