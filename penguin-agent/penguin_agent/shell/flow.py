@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _JOIN_SECONDS = 0.001
 _BUSY_SECONDS = 0.005
 _SMALL_BYTES = 64
+# A terminal hands over so much at a time, by a thread of the kernel that has to come first.
+_HANDED_OVER_BYTES = 4095
+_MOMENT_SECONDS = 0.00006
 _ENOUGH_BYTES = 16 * 1024
 
 
@@ -112,18 +116,28 @@ class Faucet:
         self._sent_at = time.monotonic()
 
     def _fill(self) -> None:
-        """Read what there is now, up to a frame's limit."""
+        """Read what there is now, and what is about to come, up to a frame's limit."""
         try:
             while self._filled < DATA_LIMIT_BYTES:
-                count = os.readv(self._descriptor, [self._buffer[self._filled :]])
+                try:
+                    count = os.readv(self._descriptor, [self._buffer[self._filled :]])
+                except BlockingIOError:
+                    if self._filled < _HANDED_OVER_BYTES or not self._comes_soon():
+                        return
+                    continue
                 if not count:
                     self._is_over = True
-                    break
+                    return
                 self._filled += count
-        except BlockingIOError:
-            pass
         except OSError:  # EIO: a terminal that has nobody left
             self._is_over = True
+
+    def _comes_soon(self) -> bool:
+        """Wait the moment that the kernel needs to hand over what follows in a terminal."""
+        try:
+            return bool(select.select([self._descriptor], [], [], _MOMENT_SECONDS)[0])
+        except ValueError:  # a number that is too large for select
+            return False
 
 
 class Drain:
