@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# What an order has room for.
-REASON_LIMIT_BYTES = 4 * 1024
-
 
 def _account(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if not valid_account_name(value):
@@ -25,8 +22,10 @@ def _account(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 def _short(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if len(value.encode(errors="replace")) > REASON_LIMIT_BYTES:
-        raise click.BadParameter(f"it has more than {REASON_LIMIT_BYTES} bytes", context, parameter)
+    from penguindome.payload import TEXT_LIMIT_BYTES  # noqa: PLC0415 -- --help stays quick
+
+    if len(value.encode(errors="replace")) > TEXT_LIMIT_BYTES:
+        raise click.BadParameter(f"it has more than {TEXT_LIMIT_BYTES} bytes", context, parameter)
     return value
 
 
