@@ -7,12 +7,11 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from penguinctl.escapes import Wish
+from penguinctl.escapes import Escapes, Wish
 from penguinctl.shell import terminal
 from penguindome.shell.frames import DATA_LIMIT_BYTES, Frame, size_bytes
 
 if TYPE_CHECKING:
-    from penguinctl.escapes import Escapes
     from penguinctl.shell.client import Client
 
 # What is read although it cannot be sent yet, so that escapes are heard.
@@ -29,7 +28,7 @@ class Keyboard:
 
     Args:
         client: the session.
-        escapes: what ~ means.
+        escapes: what ~ means at a terminal.
         local: the terminal, None where input is none.
         descriptor: what is read.
     """
@@ -38,7 +37,7 @@ class Keyboard:
         self, client: Client, escapes: Escapes, local: terminal.Terminal | None, descriptor: int = 0
     ) -> None:
         self._client = client
-        self._escapes = escapes
+        self._escapes = escapes if local is not None else Escapes(None)
         self._local = local
         self._descriptor = descriptor
         self._early = bytearray()
@@ -79,13 +78,11 @@ class Keyboard:
         if not data:
             self._over()
             return
-        for one in self._escapes.typed(data) if self._local is not None else ():
+        for one in self._escapes.typed(data):
             if one.wish is not None:
                 self._obey(one.wish)
             else:
                 self._send(one.data)
-        if self._local is None:
-            self._send(data)
         if len(self._early) >= _EARLY_BYTES:
             self._is_held = True
             asyncio.get_running_loop().remove_reader(self._descriptor)

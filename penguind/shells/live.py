@@ -93,7 +93,7 @@ class Outlet:
 
     def put(self, message: Message) -> bool:
         """Add a message; False when more waits than an honest end has under way: it is dropped."""
-        if self.over or (not self._waiting and self._pump.begin(message)):
+        if self.over or self._pump.begin(message):
             return True
         if isinstance(message, Frame | Acknowledged) and self._bytes > WAITING_BYTES:
             return False

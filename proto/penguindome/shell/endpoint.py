@@ -153,7 +153,7 @@ class Endpoint:
         await self._pump.run(write)
 
     def _put(self, *what: Write) -> None:
-        if len(what) == 1 and not self._writes and self._pump.begin(what[0]):
+        if len(what) == 1 and self._pump.begin(what[0]):
             return
         self._writes.extend(what)
         self._pump.wake()

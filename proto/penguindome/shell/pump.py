@@ -63,7 +63,10 @@ class Pump(Generic[T]):
         self._is_idle = False
 
     def begin(self, what: T) -> bool:
-        """Begin to write something; False where it has to wait for its turn."""
+        """Begin to write something; False where it has to wait for its turn.
+
+        Nothing waits where this begins: whoever has something wait tells so by `wake`.
+        """
         if self._write is None or not self._is_idle:
             return False
         self._is_idle = False
