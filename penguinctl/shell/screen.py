@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import queue
 import select
+import threading
 from typing import TYPE_CHECKING
 
 from penguinctl.terminal_filter import TerminalFilter
@@ -15,6 +18,45 @@ if TYPE_CHECKING:
 
 # What a terminal's or a pipe's buffer takes without waiting once it says that there is room.
 _LITTLE_BYTES = 4096
+
+
+class _Writer(threading.Thread):
+    """Writes what may have to wait, while the session goes on; nobody waits for it at the end."""
+
+    def __init__(self) -> None:
+        super().__init__(name="screen", daemon=True)
+        self._works: queue.SimpleQueue[tuple[int, memoryview, asyncio.Future[None]]]
+        self._works = queue.SimpleQueue()
+
+    async def write(self, descriptor: int, data: memoryview) -> None:
+        """Write everything.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._works.put((descriptor, data, done))
+        if not self.is_alive():
+            self.start()
+        await done
+
+    def run(self) -> None:
+        """Write one thing after the other."""
+        while True:
+            descriptor, data, done = self._works.get()
+            error = _write(descriptor, data)
+            # The session may be over, and its event loop with it.
+            with contextlib.suppress(RuntimeError):
+                done.get_loop().call_soon_threadsafe(_settle, done, error)
+
+
+def _settle(done: asyncio.Future[None], error: OSError | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 class Screen:
@@ -35,6 +77,7 @@ class Screen:
         )
         self._is_broken = self._is_busy = False
         self._rest = b""
+        self._writer = _Writer()
         self._filters = {one: TerminalFilter().filter for one in descriptors} if filters else {}
         client.at_once = self._at_once
 
@@ -74,8 +117,7 @@ class Screen:
     async def _show(self, descriptor: int, data: bytes) -> None:
         rest, self._rest = memoryview(self._rest + self._filtered(descriptor, data)), b""
         try:
-            while rest:
-                rest = rest[await asyncio.to_thread(_write, descriptor, rest) :]
+            await self._writer.write(descriptor, rest)
         except OSError as error:
             self._broken(error)
 
@@ -94,7 +136,14 @@ class Screen:
             self._client.endpoint.consumed(len(data))
 
 
-def _write(descriptor: int, data: memoryview) -> int:
-    """Write some; wait where the terminal was made non-blocking by somebody else."""
-    select.select([], [descriptor], [])
-    return os.write(descriptor, data)
+def _write(descriptor: int, data: memoryview) -> OSError | None:
+    """Write everything; return why that is not possible."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            # Somebody else, who shares the terminal, made it so.
+            select.select([], [descriptor], [])
+        except OSError as error:
+            return error
+    return None

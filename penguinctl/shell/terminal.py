@@ -45,9 +45,9 @@ class Terminal:
                 signal.signal(number, handler)
 
     def restore(self) -> None:
-        """Make it what it was."""
+        """Make it what it was, at once: one that was stopped may never take what waits for it."""
         with contextlib.suppress(termios.error):
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
 
     def suspend(self) -> None:
         """Stop this program until the shell that started it goes on with it."""

@@ -38,12 +38,12 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         """End the program."""
-        if self._process.poll() is None:
+        if not self.is_over:
             os.kill(self.pid, signal.SIGTERM)
         end = time.monotonic() + 10
-        while self._process.poll() is None and time.monotonic() < end:
+        while not self.is_over and time.monotonic() < end:
             self.look(0.05)
-        if self._process.poll() is None:
+        if not self.is_over:
             os.kill(self.pid, signal.SIGKILL)
             self._process.wait(10)
         os.close(self.descriptor)
@@ -52,6 +52,11 @@ class Terminal:
     def pid(self) -> int:
         """Return the program's process id."""
         return self._process.pid
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the program has ended."""
+        return self._process.poll() is not None
 
     def type(self, data: bytes) -> None:
         """Type bytes."""

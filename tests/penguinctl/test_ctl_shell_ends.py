@@ -221,3 +221,23 @@ def test_who_reads_no_longer_ends_the_session_once(size):
         assert line.left == [""]
 
     asyncio.run(work())
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(terminal):
+    _, theirs = terminal
+
+    async def work():
+        line = Line()
+        line.begin()
+        showing = asyncio.create_task(Screen(line, filters=False, descriptors=(theirs, 2)).run())
+        for _ in range(4):
+            line.show(Frame.OUTPUT, b"x" * 60_000)
+        await asyncio.sleep(0.1)
+        assert not line.finished.is_set()
+        showing.cancel()
+        await asyncio.wait([showing])
+
+    ended = threading.Thread(target=asyncio.run, args=(work(),), daemon=True)
+    ended.start()
+    ended.join(5)
+    assert not ended.is_alive()

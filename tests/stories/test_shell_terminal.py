@@ -4,12 +4,14 @@ import os
 import re
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
 
+from tests.bench.terminal import Terminal
 from tests.harness.process import wait_until
-from tests.stories.shells import at_terminal, ended, known_device_of
+from tests.stories.shells import at_terminal, ended, env_of, known_device_of, shell_words
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 PROMPT = "far>"
@@ -213,3 +215,16 @@ def _pid(fleet, agent):
         capture_output=True, text=True, check=True, timeout=10,
     )  # fmt: skip
     return int(found.stdout.split()[-1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_is_stopped_keeps_no_signal_waiting(fleet, agent, number):
+    words = shell_words(agent.device_id(), "-t", "--", "yes")
+    with Terminal(words, env_of(fleet.alice, TERM="xterm")) as terminal:
+        terminal.see(b"y\r\n" * 1000)
+        # Nobody reads any more, and the terminal is full.
+        time.sleep(1)
+        os.kill(terminal.pid, number)
+        wait_until(lambda: terminal.is_over, 15, "penguinctl waits for its terminal")
+        assert termios.tcgetattr(terminal.descriptor)[3] & termios.ICANON
+    wait_until(lambda: ended(fleet.alice, agent.device_id()), 60, "the session goes on")
