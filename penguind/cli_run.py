@@ -12,6 +12,7 @@ from penguind.chain import certificate_sources
 from penguind.check_loader import CheckLoader
 from penguind.config import load_settings
 from penguind.identity.authority import load_anchor, load_authority
+from penguind.memory import keep_freed_memory
 from penguind.server import run as run_server
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
@@ -32,6 +33,7 @@ def run(config: Path) -> None:
     privileges.drop(settings.server.user)
     install(settings.logging, "penguind")
     _check(settings)
+    keep_freed_memory()
     run_server(settings, utc_now)
 
 
