@@ -40,8 +40,14 @@ class Escapes:
 
     def typed(self, data: bytes) -> list[Typed]:
         """Return what bytes from the terminal mean."""
+        if not data:
+            return []
         if self._escape is None:
-            return [Typed(data)] if data else []
+            return [Typed(data)]
+        if not self._armed and self._escape not in data:
+            # Most of what is typed, and of what is pasted.
+            self._at_line_start = data[-1] in _LINE_ENDS
+            return [Typed(data)]
         found: list[Typed] = []
         kept = bytearray()
         for byte in data:

@@ -41,6 +41,11 @@ def test_escapes_mean_what_they_mean_in_ssh(typed, data, wishes):
     assert sent(*(bytes([byte]) for byte in typed)) == (data, wishes)
 
 
+@given(st.lists(st.lists(st.sampled_from(b"~~.?\x1a\r\nax"), max_size=4).map(bytes)))
+def test_escapes_mean_the_same_however_they_are_cut(pieces):
+    assert sent(*pieces) == sent(*(bytes([byte]) for byte in b"".join(pieces)))
+
+
 def test_another_character_and_none():
     assert [one.wish for one in Escapes(b"^").typed(b"^.")] == [Wish.END]
     assert Escapes(None).typed(b"~.") == [Typed(b"~.")]
