@@ -184,7 +184,7 @@ async def _read(
     take: Callable[[Frame | Acknowledged | None], None],
 ) -> None:
     async for message in requests:
-        if len(message.frame) > _FRAME_LIMIT_BYTES:
+        if (len(message.frame) or message.ByteSize()) > _FRAME_LIMIT_BYTES:
             raise InvalidInput("a frame is too large", code="bad-frame")
         if message.HasField("alive"):
             leg.asked()

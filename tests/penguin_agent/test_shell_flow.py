@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sys
+import threading
+import time
 
 import pytest
 
@@ -58,7 +61,9 @@ class Tap:
         self.endpoint = Endpoint(keys, "to-operator", window_bytes)
         self.endpoint.joined(0)
         self.recorded, self.at_once, self.may_at_once = bytearray(), 0, True
-        self.sent = []
+        self.sent, self.fails = [], None
+        self.may_record = asyncio.Event()
+        self.may_record.set()
         self.writing = asyncio.create_task(self.endpoint.write_with(self.write))
         self.source, self.into = os.pipe()
         os.set_blocking(self.source, False)
@@ -71,8 +76,14 @@ class Tap:
     def has_room(self, _size):
         return self.may_at_once
 
-    async def output(self, data):
-        self.recorded += data
+    def lines(self, data):
+        return [data]
+
+    async def add(self, lines):
+        await self.may_record.wait()
+        if self.fails is not None:
+            raise self.fails
+        self.recorded += b"".join(lines)
 
     def output_at_once(self, data):
         self.recorded += data
@@ -137,5 +148,70 @@ def test_a_full_window_stops_it_and_room_starts_it_again():
         await asyncio.wait([running])
         os.close(tap.into)
         os.close(tap.source)
+
+    asyncio.run(work())
+
+
+def flood_of(tap, size):
+    """Have a pipe hold a flood whose parts can be told from each other; return it."""
+    fcntl.fcntl(tap.into, fcntl.F_SETPIPE_SZ, 512 * 1024)
+    flood = b"".join(b"%07d\n" % number for number in range(size // 8))
+    assert os.write(tap.into, flood) == len(flood)
+    return flood
+
+
+def test_nothing_of_a_flood_is_sent_before_it_is_recorded():
+    async def work():
+        tap = Tap(window_bytes=1_000_000)
+        flood = flood_of(tap, 300_000)
+        tap.may_record.clear()
+        running = asyncio.create_task(tap.faucet.run())
+        await asyncio.sleep(0.1)
+        assert (tap.sent, bytes(tap.recorded)) == ([], b"")
+        tap.may_record.set()
+        os.close(tap.into)
+        await asyncio.wait_for(running, 5)
+        await asyncio.sleep(0.01)
+        os.close(tap.source)
+        assert b"".join(tap.sent) == bytes(tap.recorded) == flood
+
+    asyncio.run(work())
+
+
+def test_what_cannot_be_recorded_is_not_sent_and_ends_it():
+    async def work():
+        tap = Tap(window_bytes=1_000_000)
+        flood_of(tap, 300_000)
+        tap.fails = OSError(28, "No space left on device")
+        with pytest.raises(OSError, match="No space"):
+            await asyncio.wait_for(tap.faucet.run(), 5)
+        await asyncio.sleep(0.01)
+        assert tap.sent == []
+        for one in (tap.source, tap.into):
+            os.close(one)
+
+    asyncio.run(work())
+
+
+def test_a_trickle_after_a_burst_holds_nothing_up():
+    def trickle(into, ends):
+        os.write(into, b"x" * 5000)
+        while time.monotonic() < ends:
+            os.write(into, b".")
+            time.sleep(0.00001)
+
+    async def work():
+        tap = Tap(window_bytes=1_000_000)
+        running = asyncio.create_task(tap.faucet.run())
+        dripping = threading.Thread(target=trickle, args=(tap.into, time.monotonic() + 3))
+        dripping.start()
+        first = (await tap.frames(1))[0]
+        assert dripping.is_alive()
+        assert len(first) < 8_000
+        await asyncio.to_thread(dripping.join)
+        running.cancel()
+        await asyncio.wait([running])
+        for one in (tap.source, tap.into):
+            os.close(one)
 
     asyncio.run(work())

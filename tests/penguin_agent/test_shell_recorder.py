@@ -33,7 +33,7 @@ def recorded(folder, parts, *, at_once=True, **more):
             if at_once and recorder.has_room(len(part)):
                 recorder.output_at_once(part)
             else:
-                await recorder.output(part)
+                await recorder.add(recorder.lines(part))
         await recorder.end("exit 0")
         return recorder, read_all(pieces)
 
@@ -62,10 +62,10 @@ def test_no_piece_is_larger_than_the_server_takes(tmp_path, byte):
 def test_sizes_and_markers_stand_between_what_was_shown(tmp_path):
     async def work():
         recorder, pieces = recorder_in(tmp_path)
-        await recorder.output(b"before")
+        await recorder.add(recorder.lines(b"before"))
         recorder.resized(132, 43)
         recorder.mark("a word")
-        await recorder.output(b"after")
+        await recorder.add(recorder.lines(b"after"))
         await recorder.end("exit 3")
         return read_all(pieces)
 
@@ -85,7 +85,7 @@ def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
         assert 400 < shown_at_once < 490
         assert pieces.numbers() == []
         # The piece is written by who may wait; then the server has to take some first.
-        waits = asyncio.create_task(recorder.output(b"y" * 100_000))
+        waits = asyncio.create_task(recorder.add(recorder.lines(b"y" * 100_000)))
         await asyncio.sleep(0.05)
         assert not waits.done()
         assert not recorder.has_room(1)
@@ -99,7 +99,7 @@ def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
 
 async def flood(recorder):
     for _ in range(100):
-        await recorder.output(b"x" * 60_000)
+        await recorder.add(recorder.lines(b"x" * 60_000))
 
 
 def test_a_recording_that_is_too_long_says_so_and_still_has_an_end(tmp_path):

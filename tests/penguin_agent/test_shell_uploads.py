@@ -39,7 +39,7 @@ def recorded(folder, *, ends=True):
     async def work():
         recorder, pieces = recorder_in(folder)
         for number in range(3):
-            await recorder.output(b"%d" % number * 60_000)
+            await recorder.add(recorder.lines(b"%d" % number * 60_000))
             await recorder._write()
         if ends:
             await recorder.end("exit 0")

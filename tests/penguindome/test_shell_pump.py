@@ -8,7 +8,7 @@ from collections import deque
 
 import pytest
 
-from penguindome.shell.pump import Begun, Pump
+from penguindome.shell.pump import Begun, Pump, pause
 
 
 class Way:
@@ -131,5 +131,49 @@ def test_what_was_begun_may_be_over_before_it_is_awaited():
         await slow
         await quick
         assert done == [2, 1]
+
+    asyncio.run(work())
+
+
+def test_what_was_begun_goes_on_step_by_step_until_it_waits_for_something():
+    async def work():
+        done, gate = [], asyncio.Event()
+
+        async def long():
+            await pause()
+            done.append(1)
+            await pause()
+            done.append(2)
+            await gate.wait()
+            done.append(3)
+            await pause()
+            done.append(4)
+
+        begun = Begun(long())
+        assert (begun.step(), done) == (True, [1])
+        assert (begun.step(), done) == (True, [1, 2])
+        # It waits now, and no step can be made for it.
+        assert (begun.step(), done) == (False, [1, 2])
+        waiting = asyncio.create_task(begun.rest())
+        await asyncio.sleep(0.01)
+        assert done == [1, 2]
+        gate.set()
+        await asyncio.wait_for(waiting, 5)
+        assert (begun.step(), done) == (False, [1, 2, 3, 4])
+
+    asyncio.run(work())
+
+
+def test_what_fails_in_a_step_tells_so_where_it_is_awaited():
+    async def fails():
+        await pause()
+        raise OSError(28, "full")
+
+    async def work():
+        begun = Begun(fails())
+        assert begun.step()
+        assert not begun.step()
+        with pytest.raises(OSError, match="full"):
+            await begun.rest()
 
     asyncio.run(work())

@@ -1,19 +1,21 @@
 """Move bytes between a program's ends and a session, as fast as the slower of them.
 
 Read is until nothing is left, and joined for a millisecond where little follows a frame, so that a
-flood travels in few large frames and a lone keystroke is never held up.
+flood travels in few large frames and a lone keystroke is never held up. While one frame of a flood
+is read, the one before is recorded and sent, step by step: a terminal keeps at most 12 KiB, and its
+program waits when nobody reads it for a quarter of a millisecond.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import select
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from penguindome.shell.frames import DATA_LIMIT_BYTES
+from penguindome.shell.pump import Begun, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,9 @@ _BUSY_SECONDS = 0.005
 _SMALL_BYTES = 64
 # A terminal hands over so much at a time, by a thread of the kernel that has to come first.
 _HANDED_OVER_BYTES = 4095
-_MOMENT_SECONDS = 0.00006
+# Who comes back later finds more, and is woken less often.
+_MOMENT_SECONDS = 0.0002
+_FLOOD_BYTES = 2048
 _ENOUGH_BYTES = 16 * 1024
 
 
@@ -80,31 +84,45 @@ class Faucet:
         if self._is_busy or self._endpoint.room <= 0:
             self._much.set()
             return
-        self._fill()
-        data, recorder = bytes(self._buffer[: self._filled]), self._recorder
-        is_short = len(data) < _ENOUGH_BYTES and not self._is_over
-        if not is_short or not (recorder is None or recorder.has_room(len(data))):
+        self._read()
+        if self._filled >= _HANDED_OVER_BYTES:
+            self._fill(None)
+        recorder = self._recorder
+        is_short = self._filled < _ENOUGH_BYTES and not self._is_over
+        if not is_short or not (recorder is None or recorder.has_room(self._filled)):
             self._much.set()
-        elif data:
+        elif data := self._taken():
             self._send(data)
             if recorder is not None:
                 recorder.output_at_once(data)
 
     async def _pour(self) -> None:
         """Send until little is left."""
+        before: Begun | None = None
         while True:
             await self._endpoint.wait_room()
-            self._fill()
+            self._fill(before)
+            if before is not None:
+                await before.rest()
             if self._is_busy and _SMALL_BYTES <= self._filled < _ENOUGH_BYTES:
                 await asyncio.sleep(_JOIN_SECONDS)
-                self._fill()
-            data = bytes(self._buffer[: self._filled])
-            if data:
-                if self._recorder is not None:
-                    await self._recorder.output(data)
-                self._send(data)
+                self._fill(None)
+            data = self._taken()
+            before = Begun(self._hand_on(data)) if data else None
             if len(data) < _ENOUGH_BYTES or self._is_over:
-                return
+                break
+        if before is not None:
+            await before.rest()
+
+    async def _hand_on(self, data: bytes) -> None:
+        """Record and send a frame, in steps that are short enough to read in between."""
+        await pause()
+        if self._recorder is not None:
+            lines = self._recorder.lines(data)
+            await pause()
+            await self._recorder.add(lines)
+            await pause()
+        self._send(data)
 
     @property
     def _is_busy(self) -> bool:
@@ -112,32 +130,42 @@ class Faucet:
 
     def _send(self, data: bytes) -> None:
         self._endpoint.send(self._kind, data)
-        self._filled = 0
         self._sent_at = time.monotonic()
 
-    def _fill(self) -> None:
-        """Read what there is now, and what is about to come, up to a frame's limit."""
-        try:
-            while self._filled < DATA_LIMIT_BYTES:
-                try:
-                    count = os.readv(self._descriptor, [self._buffer[self._filled :]])
-                except BlockingIOError:
-                    if self._filled < _HANDED_OVER_BYTES or not self._comes_soon():
-                        return
-                    continue
-                if not count:
-                    self._is_over = True
-                    return
-                self._filled += count
-        except OSError:  # EIO: a terminal that has nobody left
-            self._is_over = True
+    def _taken(self) -> bytes:
+        """Return what was read, and begin anew."""
+        data, self._filled = bytes(self._buffer[: self._filled]), 0
+        return data
 
-    def _comes_soon(self) -> bool:
-        """Wait the moment that the kernel needs to hand over what follows in a terminal."""
+    def _fill(self, before: Begun | None) -> None:
+        """Read what there is now, and what is about to come, up to a frame's limit.
+
+        Where nothing is there yet, `before` does its next step.
+        """
+        while self._filled < DATA_LIMIT_BYTES and not self._is_over:
+            if self._read() or (before is not None and before.step()):
+                continue
+            if self._filled < _HANDED_OVER_BYTES or not self._is_flooded():
+                return
+
+    def _read(self) -> bool:
+        """Read once; tell whether there was something."""
         try:
-            return bool(select.select([self._descriptor], [], [], _MOMENT_SECONDS)[0])
-        except ValueError:  # a number that is too large for select
+            count = os.readv(self._descriptor, [self._buffer[self._filled :]])
+        except BlockingIOError:
             return False
+        except OSError:  # EIO: a terminal that has nobody left
+            count = 0
+        self._filled += count
+        self._is_over = not count
+        return True
+
+    def _is_flooded(self) -> bool:
+        """Give the kernel a moment to hand over what follows; tell whether that was much."""
+        had = self._filled
+        time.sleep(_MOMENT_SECONDS)
+        self._read()
+        return self._filled - had >= _FLOOD_BYTES
 
 
 class Drain:

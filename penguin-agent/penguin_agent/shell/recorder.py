@@ -18,7 +18,7 @@ from penguindome.shell.transcript import PIECE_LIMIT_BYTES, Chain, Checkpoint, s
 from penguindome.times import to_unix_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -102,14 +102,23 @@ class Recorder:
             }
         )
 
-    async def output(self, data: bytes) -> None:
-        """Record what is shown.
+    def lines(self, data: bytes) -> list[bytes]:
+        """Return the lines of what is shown now; `add` has to take them before anything else."""
+        # Asked for first: a decoder that failed does not say what it had.
+        rest = self._decoder.getstate()[0]
+        try:
+            text = self._decoder.decode(data)
+        except UnicodeDecodeError:
+            return self._undecodable(rest + data)
+        return [_encoded([self._time(), "o", text])] if text else []
+
+    async def add(self, lines: Sequence[bytes]) -> None:
+        """Record lines of what is shown.
 
         Raises:
             LimitExceeded: the recording is as long as it may be.
             OSError: it cannot be written.
         """
-        lines = self._shown(data)
         if self._lines and self._size + sum(map(len, lines)) + len(lines) > PIECE_LIMIT_BYTES:
             await self._write()
         for line in lines:
@@ -125,7 +134,7 @@ class Recorder:
 
     def output_at_once(self, data: bytes) -> None:
         """Record what is shown, which there is room for."""
-        for line in self._shown(data):
+        for line in self.lines(data):
             self._add(line)
 
     def resized(self, columns: int, rows: int) -> None:
@@ -150,16 +159,6 @@ class Recorder:
                 self._add(line)
         self.mark(text)
         await self._write(final=True)
-
-    def _shown(self, data: bytes) -> list[bytes]:
-        """Return the lines of what is shown."""
-        # Asked for first: a decoder that failed does not say what it had.
-        rest = self._decoder.getstate()[0]
-        try:
-            text = self._decoder.decode(data)
-        except UnicodeDecodeError:
-            return self._undecodable(rest + data)
-        return [_encoded([self._time(), "o", text])] if text else []
 
     def _undecodable(self, exact: bytes) -> list[bytes]:
         """Return a marker with the exact bytes, and what a terminal would make of them."""

@@ -7,12 +7,19 @@ the very moment instead: each keystroke passes four such ways.
 from __future__ import annotations
 
 import asyncio
+import types
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
 T = TypeVar("T")
+
+
+@types.coroutine
+def pause() -> Generator[None, None, None]:
+    """Let others go first; wait for nothing."""
+    yield
 
 
 class Begun:
@@ -34,6 +41,19 @@ class Begun:
         except BaseException as end:  # noqa: BLE001 -- raised where it is awaited
             self._end = end
             return None
+
+    def step(self) -> bool:
+        """Run on to the next pause, unless something is waited for; tell whether it did."""
+        if self._end is not None or self._paused is not None:
+            return False
+        self._paused = self._run(self._work.send, None)
+        return True
+
+    async def rest(self) -> None:
+        """Run to the end, and past every mere pause at once."""
+        while self.step():
+            pass
+        await self
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Run on."""
