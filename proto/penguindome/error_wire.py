@@ -21,6 +21,8 @@ TEXT_LIMIT = 1024
 _WRONG_DATES = ("certificate has expired", "certificate is not yet valid")
 _NOT_VERIFIED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname Verif")
 _NO_NAME = ("DNS", "errors resolving")
+# What a call says of itself whose connection broke while it wrote, before it heard why.
+_BROKE = "Internal error from Core"
 _CAUSE = re.compile(r"remote host: (?:connect: )?([A-Za-z][A-Za-z ]*[a-z])")
 
 _STATUS: dict[type[errors.PenguinDomeError], grpc.StatusCode] = {
@@ -88,6 +90,10 @@ def _foreign(
         return kind("the server did not answer in time", code="timeout", remedy="Try again")
     if status is grpc.StatusCode.CANCELLED:
         return kind("the call was cancelled", code="cancelled")
+    if status is grpc.StatusCode.INTERNAL and text.startswith(_BROKE):
+        return errors.Unavailable(
+            "the connection to the server broke", code="connection-broken", remedy="Try again"
+        )
     return kind(text or f"the call failed with {status.name}")
 
 
