@@ -75,7 +75,8 @@ def test_a_copied_identity_is_blocked_within_two_check_ins(fleet, database, plug
         "two machines go unnoticed",
     )
     found = shown(fleet, device_id)
-    assert found["open_issues"] == ["clone-suspected"]
+    # All devices of this fleet have this machine's hostname, which becomes an issue after a while.
+    assert set(found["open_issues"]) - {"duplicate-hostname"} == {"clone-suspected"}
     assert found["held_by"] == "server"
     assert "two machines use its identity" in found["held_reason"]
     wait_until(lambda: not shown(fleet, device_id)["connected"], 5, "a stream outlives the block")
