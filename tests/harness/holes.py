@@ -3,12 +3,14 @@
 import contextlib
 import selectors
 import socket
+import struct
 import subprocess
 import threading
 from typing import Self
 
 from tests.harness import ports
 
+_AT_ONCE = struct.pack("ii", 1, 0)
 _STEP_SECONDS = 0.1
 _PIECE = 65536
 
@@ -54,6 +56,14 @@ class ProxyHole:
         if forget:
             self._forgotten |= self._sockets
         self._open.set()
+
+    def cut(self) -> None:
+        """Reset every connection, whatever is under way; new ones are let through."""
+        reset, self._sockets = self._sockets, set()
+        for one in reset:
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            one.close()
 
     def _accept(self) -> None:
         while not self._over:

@@ -1,7 +1,9 @@
 """Remote shells over links that fall silent, are forgotten, or whose server restarts."""
 
+import getpass
 import pathlib
 import random
+import subprocess
 import tempfile
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.harness.holes import ProxyHole
 from tests.stories.lost_links import Exchange, device_by
+from tests.stories.shells import env_of
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -76,3 +79,25 @@ def test_a_server_that_is_killed_and_comes_back_loses_nothing(exchange, fleet):
         time.sleep(1.0)
         fleet.server.process.kill()
         fleet.server.start()
+
+
+@pytest.mark.parametrize("leg", ["device", "operator"])
+def test_a_connection_that_breaks_while_much_is_under_way_loses_nothing(fleet, holes, agent, leg):
+    data = random.Random(11).randbytes(40_000_000)
+    words = ["penguinctl", "--server", f"127.0.0.1:{holes['operator'].port}", "shell"]
+    words += [agent.device_id(), "--user", getpass.getuser(), "-T", "--", "cat"]
+    with tempfile.TemporaryFile() as typed, tempfile.TemporaryFile() as shown:
+        typed.write(data)
+        typed.seek(0)
+        with subprocess.Popen(
+            words, stdin=typed, stdout=shown, stderr=subprocess.PIPE,
+            env=env_of(fleet.alice), cwd="/",
+        ) as process:  # fmt: skip
+            for _ in range(6):
+                before, end = shown.seek(0, 2), time.monotonic() + 30
+                while shown.seek(0, 2) < before + 300_000 and time.monotonic() < end:
+                    time.sleep(0.01)
+                holes[leg].cut()
+            assert process.wait(90) == 0, process.stderr.read()
+        shown.seek(0)
+        assert shown.read() == data
