@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from penguindome.errors import Unavailable
+from penguindome.shell.endpoint import Endpoint
 from penguindome.shell.pulse import MISSED_BEATS, Pulse
 from penguindome.shell.resuming import Incoming, Outgoing
-from penguindome.shell.sealing import OVERHEAD_BYTES
+from penguindome.shell.sealing import OVERHEAD_BYTES, Ephemeral
 
 
 def sealed(number, size):
@@ -86,3 +87,55 @@ def test_many_keystrokes_do_not_fill_the_window():
         assert incoming.is_new(sealed(number, 1))
         if (count := incoming.consumed(1)) is not None:
             outgoing.acknowledged(count)
+
+
+def test_an_end_that_is_closed_has_sent_everything_before():
+    async def work():
+        theirs, ours = Ephemeral(), Ephemeral()
+        endpoint = Endpoint(ours.agree(theirs.public, b"o", b"a"), "to-device")
+        sent = []
+
+        async def write(what):
+            await asyncio.sleep(0.001)
+            sent.append(what)
+
+        writing = asyncio.create_task(endpoint.write_with(write))
+        endpoint.joined(0)
+        for number in range(5):
+            endpoint.send(1, b"%d" % number)
+        endpoint.close()
+        await asyncio.wait_for(writing, 5)
+        assert [one for one in sent if isinstance(one, bytes)] == sent[-5:]
+
+    asyncio.run(work())
+
+
+def written(endpoint, kind):
+    """Return what an end has to write, of one kind."""
+    return [one for one in iter(endpoint.take_write, None) if isinstance(one, kind)]
+
+
+def test_what_was_used_while_there_was_no_link_is_acknowledged_over_the_next():
+    async def work():
+        theirs, ours = Ephemeral(), Ephemeral()
+        operator = Endpoint(theirs.agree(ours.public, b"o", b"a"), "to-device", 1000)
+        device = Endpoint(ours.agree(theirs.public, b"o", b"a"), "to-operator")
+        operator.joined(0)
+        device.joined(0)
+        operator.send(1, b"x" * 2000)
+        (frame,) = written(operator, bytes)
+        assert device.take(frame) == (1, b"x" * 2000)
+        # The server has not heard yet that it arrived, and the operator's leg is lost.
+        operator.lost()
+        device.lost()
+        device.consumed(2000)
+        operator.joined(0)
+        device.joined(0)
+        (again,) = written(operator, bytes)
+        assert device.take(again) is None
+        assert operator.room < 0
+        for count in written(device, int):
+            operator.acknowledged(count)
+        assert operator.room == 1000
+
+    asyncio.run(work())

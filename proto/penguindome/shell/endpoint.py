@@ -62,6 +62,7 @@ class Endpoint:
         self._pump: Pump[Write] = Pump(self.take_write)
         self._room = asyncio.Event()
         self._room.set()
+        self._is_closing = False
         self.is_joined = False
 
     @property
@@ -132,12 +133,18 @@ class Endpoint:
         self.acknowledged(acknowledged)
         self._writes.clear()
         self.is_joined = True
-        self._put(Mark.SYNCED, *self._outgoing.again())
+        # What was used meanwhile could not be acknowledged, and what comes again says nothing.
+        self._put(Mark.SYNCED, self.received, *self._outgoing.again())
 
     def lost(self) -> None:
         """Send nothing until the next link."""
         self.is_joined = False
         self._writes.clear()
+
+    def close(self) -> None:
+        """Have `write_with` return once everything is sent."""
+        self._is_closing = True
+        self._pump.wake()
 
     def beat(self) -> None:
         """Ask the server whether it is there, before anything else."""
@@ -149,8 +156,8 @@ class Endpoint:
         return self._writes.popleft() if self._writes else None
 
     async def write_with(self, write: Callable[[Write], Coroutine[Any, Any, None]]) -> None:
-        """Have everything sent by `write`, one after the other, until it fails or is cancelled."""
-        await self._pump.run(write)
+        """Have everything sent by `write`, one after the other, until `close`, or it fails."""
+        await self._pump.run(write, lambda: self._is_closing)
 
     def _put(self, *what: Write) -> None:
         if len(what) == 1 and self._pump.begin(what[0]):
