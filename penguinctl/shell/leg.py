@@ -48,14 +48,15 @@ class Leg:
         self._owner = owner
         self._channel = channel
         self._endpoint: Endpoint | None = None
+        self._is_left = False
 
     async def run(self) -> None:
-        """Hold a stream, and another one after each loss, until cancelled or refused.
+        """Hold a stream, and another one after each loss, until left, cancelled or refused.
 
         Raises:
             PenguinDomeError: The server refuses the session.
         """
-        while True:
+        while not self._is_left:
             channel = self._channel()
             try:
                 await self._once(channel)
@@ -63,7 +64,14 @@ class Leg:
                 self._owner.news("waiting-link", "the server cannot be reached")
             finally:
                 await channel.close()
-            await asyncio.sleep(RETRY_SECONDS)
+            if not self._is_left:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def leave(self) -> None:
+        """Have the stream end in order, once the server has read everything that we sent."""
+        self._is_left = True
+        if self._endpoint is not None:
+            self._endpoint.close()
 
     async def _once(self, channel: Any) -> None:
         import grpc  # noqa: PLC0415 -- --help stays quick
@@ -129,6 +137,7 @@ async def _write(call: Any, endpoint: Endpoint) -> None:
 
     with contextlib.suppress(grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
         await endpoint.write_with(lambda what: call.write(_request(what)))
+        await call.done_writing()
 
 
 def _request(what: bytes | int | Mark) -> pb.AttachRequest:

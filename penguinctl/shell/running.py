@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     Loop = Callable[[], Coroutine[object, object, None]]
 
-FAREWELL_SECONDS = 0.02
+# What a stream has to end in.
+FAREWELL_SECONDS = 1.0
 
 
 def run_shell(
@@ -120,8 +121,10 @@ async def attached(app: App, opened: Opened, client: Client, loops: list[Loop]) 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(guarded(one)) for one in (leg.run, *loops)]
         how = await client.ended
-        # The device ends when it knows that we have everything.
-        await asyncio.sleep(FAREWELL_SECONDS)
+        if client.endpoint is not None and client.endpoint.is_joined:
+            # The device ends when it knows that we have everything.
+            leg.leave()
+            await asyncio.wait(tasks[:1], timeout=FAREWELL_SECONDS)
         for one in tasks:
             one.cancel()
     return how
