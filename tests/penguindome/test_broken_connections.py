@@ -11,6 +11,7 @@ import grpc.aio
 from penguindome.channels import client_options
 from penguindome.error_wire import from_rpc_error
 from penguindome.errors import Unavailable
+from tests.harness.holes import ProxyHole
 
 ROUNDS = 60
 
@@ -27,31 +28,7 @@ class Echo(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(echo)
 
 
-class Passage:
-    """A way to a port that can be broken."""
-
-    def __init__(self, port):
-        self._port = port
-        self._writers = []
-
-    async def pass_on(self, reader, writer):
-        there, into = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers += [writer, into]
-        await asyncio.gather(self._copy(reader, into), self._copy(there, writer))
-
-    async def _copy(self, reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-
-    def break_all(self):
-        for one in self._writers:
-            one.transport.abort()
-        self._writers.clear()
-
-
-async def heard(call, passage, moment):
+async def heard(call, way, moment):
     """Write and read all the time until the connection breaks; return what the reader hears."""
 
     async def write():
@@ -62,7 +39,7 @@ async def heard(call, passage, moment):
     await call.write(b"first")
     assert await call.read() == b"first"
     writing = asyncio.create_task(write())
-    asyncio.get_running_loop().call_later(moment, passage.break_all)
+    asyncio.get_running_loop().call_later(moment, way.cut)
     try:
         while await call.read() is not grpc.aio.EOF:
             pass
@@ -77,16 +54,15 @@ def test_a_connection_that_breaks_is_lost_whatever_is_under_way():
     async def work():
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((Echo(),))
-        passage = Passage(server.add_insecure_port("127.0.0.1:0"))
+        port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        way = await asyncio.start_server(passage.pass_on, "127.0.0.1", 0)
-        address = f"127.0.0.1:{way.sockets[0].getsockname()[1]}"
         found = []
-        for number in range(ROUNDS):
-            async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
-                call = channel.stream_stream("/echo/Echo")()
-                found.append(await heard(call, passage, 0.003 + 0.001 * (number % 5)))
-        way.close()
+        with ProxyHole(port) as way:
+            address = f"127.0.0.1:{way.port}"
+            for number in range(ROUNDS):
+                async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
+                    call = channel.stream_stream("/echo/Echo")()
+                    found.append(await heard(call, way, 0.003 + 0.001 * (number % 5)))
         await server.stop(None)
         return found
 
