@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tests.bench.ssh_loopback import LoopbackSsh
-from tests.bench.terminal import Terminal
 from tests.harness.fleet import Fleet
+from tests.harness.terminal import Terminal
 from tests.stories.shells import NOTHING, env_of, shell_words
 
 if TYPE_CHECKING:

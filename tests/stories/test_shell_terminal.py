@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.bench.terminal import Terminal
 from tests.harness.process import wait_until
+from tests.harness.terminal import Terminal
 from tests.stories.shells import at_terminal, ended, env_of, known_device_of, shell_words
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
