@@ -85,7 +85,7 @@ class Tap:
             raise self.fails
         self.recorded += b"".join(lines)
 
-    def output_at_once(self, data):
+    def output_soon(self, data):
         self.recorded += data
         self.at_once += 1
 

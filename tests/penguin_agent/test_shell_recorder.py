@@ -31,7 +31,7 @@ def recorded(folder, parts, *, at_once=True, **more):
         recorder, pieces = recorder_in(folder, **more)
         for part in parts:
             if at_once and recorder.has_room(len(part)):
-                recorder.output_at_once(part)
+                recorder.output_soon(part)
             else:
                 await recorder.add(recorder.lines(part))
         await recorder.end("exit 0")
@@ -63,16 +63,42 @@ def test_sizes_and_markers_stand_between_what_was_shown(tmp_path):
     async def work():
         recorder, pieces = recorder_in(tmp_path)
         await recorder.add(recorder.lines(b"before"))
+        recorder.output_soon(b"soon")
         recorder.resized(132, 43)
+        recorder.output_soon(b"again")
         recorder.mark("a word")
+        recorder.output_soon(b"once more")
         await recorder.add(recorder.lines(b"after"))
+        recorder.output_soon(b"last")
         await recorder.end("exit 3")
         return read_all(pieces)
 
-    kinds = [(kind, text) for _, kind, text in events(asyncio.run(work()))]
-    assert kinds == [
-        ("o", "before"), ("r", "132x43"), ("m", "a word"), ("o", "after"), ("m", "exit 3"),
+    found = list(events(asyncio.run(work())))
+    assert [(kind, text) for _, kind, text in found] == [
+        ("o", "before"), ("o", "soon"), ("r", "132x43"), ("o", "again"), ("m", "a word"),
+        ("o", "once more"), ("o", "after"), ("o", "last"), ("m", "exit 3"),
     ]  # fmt: skip
+    times = [time for time, _, _ in found]
+    assert times == sorted(times)
+
+
+def test_what_is_recorded_soon_is_recorded_although_nothing_follows_with_the_time_it_had(tmp_path):
+    async def work():
+        recorder, pieces = recorder_in(tmp_path)
+        before = recorder.recorded_bytes
+        recorder.output_soon(b"alone")
+        assert recorder.recorded_bytes == before
+        # Nothing runs meanwhile.
+        time.sleep(0.2)  # noqa: ASYNC251 -- it must not
+        async with asyncio.timeout(5):
+            while recorder.recorded_bytes == before:  # noqa: ASYNC110 -- a test
+                await asyncio.sleep(0.001)
+        await recorder.end("exit 0")
+        return read_all(pieces)
+
+    (shown_at, _, text), (ended_at, _, _) = events(asyncio.run(work()))
+    assert text == "alone"
+    assert ended_at - shown_at >= 0.2
 
 
 def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
@@ -80,7 +106,7 @@ def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
         recorder, pieces = recorder_in(tmp_path, backlog_bytes=300_000)
         shown_at_once = 0
         while recorder.has_room(1000):
-            recorder.output_at_once(b"x" * 1000)
+            recorder.output_soon(b"x" * 1000)
             shown_at_once += 1
         assert 400 < shown_at_once < 490
         assert pieces.numbers() == []

@@ -17,14 +17,21 @@ class Way:
     def __init__(self, seed=0):
         self.chance = random.Random(seed)
         self.waiting, self.begun, self.done = deque(), [], []
-        self.pump = Pump(lambda: self.waiting.popleft() if self.waiting else None)
-        self.is_over, self.fails_at = False, None
+        self.pump = Pump(self.take)
+        self.is_over, self.fails_at, self.looked = False, None, 0
+        self.gate = None
+
+    def take(self):
+        self.looked += 1
+        return self.waiting.popleft() if self.waiting else None
 
     async def write(self, what):
         assert len(self.begun) == len(self.done), "two at a time"
         self.begun.append(what)
         for _ in range(self.chance.randrange(3)):
             await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate
         if what == self.fails_at:
             raise ConnectionError("the way is broken")
         self.done.append(what)
@@ -69,6 +76,54 @@ def test_what_finds_the_way_idle_is_begun_before_anything_else_runs():
         # Nobody writes any more.
         way.put("too late")
         assert way.begun == ["early", "late"]
+
+    asyncio.run(work())
+
+
+def test_no_task_is_woken_for_what_finds_the_way_idle():
+    async def work():
+        way, loop = Way(), asyncio.get_running_loop()
+        running = way.run()
+        await asyncio.sleep(0.01)
+        looked = way.looked
+        for number in range(5):
+            way.gate = loop.create_future()
+            way.put(number)
+            await asyncio.sleep(0.001)
+            assert way.done == list(range(number))
+            way.gate.set_result(None)
+            await asyncio.sleep(0.001)
+            assert way.done == list(range(number + 1))
+        assert way.looked == looked
+        # And what comes while one is written has its turn.
+        way.gate = loop.create_future()
+        way.put("one")
+        way.put("two")
+        way.gate.set_result(None)
+        await asyncio.sleep(0.01)
+        assert way.done[5:] == ["one", "two"]
+        running.cancel()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_who_is_cancelled_takes_what_was_begun_along(more):
+    async def work():
+        way = Way()
+        running = way.run()
+        await asyncio.sleep(0.01)
+        way.gate = asyncio.get_running_loop().create_future()
+        for number in range(1 + more):
+            way.put(number)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        # Too late: nobody writes any more.
+        if not way.gate.done():
+            way.gate.set_result(None)
+        await asyncio.sleep(0.01)
+        assert (way.begun, way.done) == ([0], [])
 
     asyncio.run(work())
 

@@ -38,7 +38,7 @@ class Faucet:
     """Reads one end of a program into a session until it is over.
 
     What is short and alone, a keystroke's echo, is sent in the very callback that hears of it, and
-    recorded right after that.
+    recorded a moment later.
 
     Args:
         descriptor: what is read, non-blocking.
@@ -94,7 +94,7 @@ class Faucet:
         elif data := self._taken():
             self._send(data)
             if recorder is not None:
-                recorder.output_at_once(data)
+                recorder.output_soon(data)
 
     async def _pour(self) -> None:
         """Send until little is left."""

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 PIECE_BYTES = 480 * 1024
 PIECE_LINES = 1_500
 PIECE_SECONDS = 1.0
+# Until what was sent just now is recorded: whoever receives it may run on the same processor.
+_LATER_SECONDS = 0.001
 # A control character takes six bytes in a line; what is no UTF-8 stands there twice.
 _GROWTH = 8
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Recorder:
         self._limit = limit_bytes
         self._seal = seal
         self._chain = Chain(subject.order_hash)
+        # What is shown already, with its time.
+        self._later: list[tuple[float, bytes]] = []
         self._lines: list[bytes] = []
         self._hashes: list[bytes] = []
         self._size = 0
@@ -104,13 +109,17 @@ class Recorder:
 
     def lines(self, data: bytes) -> list[bytes]:
         """Return the lines of what is shown now; `add` has to take them before anything else."""
+        self._catch_up()
+        return self._shown(data, self._time())
+
+    def _shown(self, data: bytes, time: float) -> list[bytes]:
         # Asked for first: a decoder that failed does not say what it had.
         rest = self._decoder.getstate()[0]
         try:
             text = self._decoder.decode(data)
         except UnicodeDecodeError:
-            return self._undecodable(rest + data)
-        return [_encoded([self._time(), "o", text])] if text else []
+            return self._undecodable(rest + data, time)
+        return [_encoded([time, "o", text])] if text else []
 
     async def add(self, lines: Sequence[bytes]) -> None:
         """Record lines of what is shown.
@@ -128,21 +137,32 @@ class Recorder:
         await self._folder.wait_room()
 
     def has_room(self, size: int) -> bool:
-        """Tell whether so many bytes can be recorded without waiting, by `output_at_once`."""
+        """Tell whether so many bytes can be recorded without waiting, by `output_soon`."""
+        self._catch_up()
         is_short = self._size + _GROWTH * size < PIECE_BYTES
         return is_short and len(self._lines) < PIECE_LINES and self._folder.has_room
 
-    def output_at_once(self, data: bytes) -> None:
-        """Record what is shown, which there is room for."""
-        for line in self.lines(data):
-            self._add(line)
+    def output_soon(self, data: bytes) -> None:
+        """Record what is shown now, which there is room for, in a moment: others go first."""
+        if not self._later:
+            asyncio.get_running_loop().call_later(_LATER_SECONDS, self._catch_up)
+        self._later.append((self._time(), data))
+
+    def _catch_up(self) -> None:
+        """Record what had to wait; before anything that comes after it."""
+        later, self._later = self._later, []
+        for time, data in later:
+            for line in self._shown(data, time):
+                self._add(line)
 
     def resized(self, columns: int, rows: int) -> None:
         """Record a new size."""
+        self._catch_up()
         self._line([self._time(), "r", f"{columns}x{rows}"])
 
     def mark(self, text: str) -> None:
         """Record an event that is no output."""
+        self._catch_up()
         self._line([self._time(), "m", text])
 
     async def run(self) -> None:
@@ -154,16 +174,16 @@ class Recorder:
 
     async def end(self, text: str) -> None:
         """Write the last piece; it says that it is the last."""
+        self._catch_up()
         if rest := self._decoder.getstate()[0]:
-            for line in self._undecodable(rest):
+            for line in self._undecodable(rest, self._time()):
                 self._add(line)
         self.mark(text)
         await self._write(final=True)
 
-    def _undecodable(self, exact: bytes) -> list[bytes]:
+    def _undecodable(self, exact: bytes, time: float) -> list[bytes]:
         """Return a marker with the exact bytes, and what a terminal would make of them."""
         self._decoder.reset()
-        time = self._time()
         marker = "bytes:" + base64.b64encode(exact).decode()
         text = exact.decode("utf-8", "replace")
         return [_encoded([time, "m", marker]), _encoded([time, "o", text])]
@@ -214,5 +234,4 @@ class Recorder:
 
 
 def _encoded(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return _JSON.encode(value).encode("utf-8", "surrogatepass")

@@ -1,7 +1,8 @@
 """Write down one way what there is to write, one after the other, and at once what finds it idle.
 
 A task that is woken runs in the event loop's next round. What finds nothing before it is begun in
-the very moment instead: each keystroke passes four such ways.
+the very moment instead, and ended in the callback that hears of its end: each keystroke passes four
+such ways, and the processor that it goes on with is often the one that is busy here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,39 @@ class Begun:
         self._work = work
         # StopIteration where it ended well.
         self._end: BaseException | None = None
+        # Who is told of the end while no task awaits it.
+        self._told: Callable[[], None] | None = None
         self._paused = self._run(work.send, None)
+
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether it ended with an error, which is raised where it is awaited."""
+        return self._end is not None and not isinstance(self._end, StopIteration)
+
+    def go_on(self, told: Callable[[], None]) -> None:
+        """Run on from callback to callback, without a task, until it is awaited after all.
+
+        Args:
+            told: is called at the end, perhaps now.
+        """
+        self._told = told
+        if self._end is not None:
+            told()
+        elif self._paused is None:
+            asyncio.get_running_loop().call_soon(self._resume)
+        else:
+            self._paused.add_done_callback(self._resume)
+
+    def _resume(self, _future: Any = None) -> None:
+        if self._told is not None:
+            self._paused = self._run(self._work.send, None)
+            self.go_on(self._told)
+
+    def stop(self, why: BaseException) -> None:
+        """Raise an error in it; it has to be awaited then, for it may have to clean up."""
+        self._told = None
+        if self._end is None:
+            self._paused = self._run(self._work.throw, why)
 
     def _run(self, step: Callable[[Any], Any], argument: BaseException | None) -> Any:
         """Run to the next pause; return what is waited for there."""
@@ -57,6 +90,7 @@ class Begun:
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Run on."""
+        self._told = None
         while self._end is None:
             try:
                 yield self._paused
@@ -91,8 +125,15 @@ class Pump(Generic[T]):
             return False
         self._is_idle = False
         self._begun = Begun(self._write(what))
-        self._wake.set()
+        self._begun.go_on(self._ended)
         return True
+
+    def _ended(self) -> None:
+        """Leave an error to `run`; be idle again unless something waits."""
+        if self._begun is not None and self._begun.has_failed:
+            self._wake.set()
+        else:
+            self._begun, self._is_idle = None, not self._wake.is_set()
 
     def wake(self) -> None:
         """Tell that something waits, or that `run` may be over."""
@@ -118,6 +159,15 @@ class Pump(Generic[T]):
                 else:
                     self._wake.clear()
                     self._is_idle = True
-                    await self._wake.wait()
+                    await self._woken()
         finally:
             self._write, self._begun, self._is_idle = None, None, False
+
+    async def _woken(self) -> None:
+        try:
+            await self._wake.wait()
+        except asyncio.CancelledError as told:
+            if self._begun is not None:
+                self._begun.stop(told)
+                await self._begun
+            raise
