@@ -11,7 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from penguin_agent.shell import hosting
+from penguin_agent.shell import hosting, session
 from penguindome.shell.frames import Frame
 from tests.penguin_agent.shell_pair import LIMITS, Pair
 
@@ -248,5 +248,23 @@ def test_who_ends_a_session_need_not_wait_for_an_operator_who_has_gone():
             pair.session.end("enough", "killed")
             how = await asyncio.wait_for(pair.ended, 8)
             assert (how.status, how.reason) == (0, "enough")
+
+    run(work)
+
+
+@pytest.mark.parametrize("code", ["killed", "left"])
+def test_who_ends_a_session_whose_operator_is_gone_for_certain_waits_for_nothing(code):
+    async def work():
+        async with Pair(("echo", "shown"), size=None, limits=replace(LIMITS, resume=50)) as pair:
+            pair.operator.reads = False
+            await pair.operator.see(b"shown")
+            pair.device.parted()
+            await asyncio.sleep(0.3)
+            # Who has gone might come back as long as nobody wants the end.
+            assert not pair.ended.done()
+            began = time.monotonic()
+            pair.session.end("the copy cannot be written", code)
+            await asyncio.wait_for(pair.ended, 8)
+            assert time.monotonic() - began < session.FAREWELL_SECONDS / 2
 
     run(work)

@@ -190,3 +190,12 @@ def test_what_cannot_be_written_here_is_said(fleet, agent, folder):
         assert (victim.read_bytes(), (folder / "x").exists()) == (b"b", False)
         (folder / ".x.part").unlink()
     fleet.alice.run("cp", f"{device}:{source}", folder / "x")
+
+
+def test_copies_that_fail_here_leave_no_session_open_there(fleet, agent, folder):
+    device = agent.device_id()
+    # Nothing of it can be kept: a folder stands where it would be.
+    (folder / ".x.part").mkdir()
+    for _ in range(10):
+        said = fleet.alice.run("cp", f"{device}:/etc/hostname", folder / "x", status=6)
+        assert "cannot be read or written" in said

@@ -111,7 +111,7 @@ class Leg:
             except PenguinDomeError as error:
                 self._end(error.reason, error.code)
         elif kind == "lost":
-            self._endpoint.lost()
+            self._endpoint.parted()
         elif kind == "end":
             self._end(message.end.reason[:REASON_LIMIT], "killed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -157,7 +158,8 @@ class Session:
         """Write the recording's end, and tell the operator, who then has everything.
 
         Why somebody ended the session before that is told too: what the operator's end refused has
-        not arrived, however well the program ended here.
+        not arrived, however well the program ended here. An operator who has gone is not waited for
+        then: the server says why, should they come back.
         """
         if self._recorder is not None:
             words = f"ended: {how.reason}" if how.reason else f"exit {how.status}"
@@ -170,16 +172,17 @@ class Session:
         settled = group.create_task(self._endpoint.wait_settled(), name="shell farewell")
         try:
             if not how.reason:
-                # Whoever ends it meanwhile need not wait for an operator who has gone.
                 first = asyncio.FIRST_COMPLETED
                 seconds = self._limits.resume
                 await asyncio.wait((settled, self._why), timeout=seconds, return_when=first)
-            if self._why.done():
-                await asyncio.wait((settled,), timeout=FAREWELL_SECONDS)
-            if not settled.done():
-                log.info("The operator's end did not hear the end of the session")
         finally:
             settled.cancel()
+        if self._why.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._endpoint.wait_settled(or_alone=True)
+        if not self._endpoint.is_settled:
+            log.info("The operator's end did not hear the end of the session")
         if self._endpoint.is_settled or not self._why.done() or self._why.result().code == LEFT:
             return how
         return replace(self._why.result(), status=how.status)

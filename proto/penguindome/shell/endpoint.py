@@ -64,6 +64,8 @@ class Endpoint:
         self._room.set()
         self._is_closing = False
         self.is_joined = False
+        # Whether the other end is known to have no link, while there is one here.
+        self.is_alone = False
 
     @property
     def received(self) -> int:
@@ -93,9 +95,13 @@ class Endpoint:
         """Wait until there is room for more."""
         await self._room.wait()
 
-    async def wait_settled(self) -> None:
-        """Wait until the other end has everything; only at the end, it looks from time to time."""
-        while not self.is_settled:  # noqa: ASYNC110 -- the last moments of a session
+    async def wait_settled(self, *, or_alone: bool = False) -> None:
+        """Wait until the other end has everything; only at the end, it looks from time to time.
+
+        Args:
+            or_alone: whether that is not waited for while the other end is gone for certain.
+        """
+        while not (self.is_settled or (or_alone and self.is_alone)):  # noqa: ASYNC110 -- the end
             await asyncio.sleep(0.01)
 
     def take(self, sealed: bytes) -> tuple[int, bytes] | None:
@@ -132,14 +138,19 @@ class Endpoint:
         """
         self.acknowledged(acknowledged)
         self._writes.clear()
-        self.is_joined = True
+        self.is_joined, self.is_alone = True, False
         # What was used meanwhile could not be acknowledged, and what comes again says nothing.
         self._put(Mark.SYNCED, self.received, *self._outgoing.again())
 
     def lost(self) -> None:
         """Send nothing until the next link."""
-        self.is_joined = False
+        self.is_joined = self.is_alone = False
         self._writes.clear()
+
+    def parted(self) -> None:
+        """Hear that the other end has lost its link, or has gone."""
+        self.lost()
+        self.is_alone = True
 
     def close(self) -> None:
         """Have `write_with` return once everything is sent."""
