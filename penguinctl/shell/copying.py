@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from penguinctl.shell.opening import Opened
 
 PIECE_BYTES = 32 * 1024
+_BLOCK_BYTES = 1024 * 1024
 _LINE_LIMIT_BYTES = 64 * 1024
 _WORDS_LIMIT_BYTES = 8 * 1024
 _GOES_ON = "What was copied so far is kept: the same command goes on from there"
@@ -162,23 +163,11 @@ def copy_from(
         part = part_of(target)
         if begin != offset:
             part.unlink(missing_ok=True)
-        digest = hashlib.sha256()
         with _begun(part) as file:
             answers.remedy = _GOES_ON
-            file.seek(0)
-            while data := file.read(1024 * 1024):
-                digest.update(data)
-            place = begin
-            while place < size:
-                data = await answers.some(min(size - place, 1024 * 1024))
-                file.write(data)
-                digest.update(data)
-                place += len(data)
-                told(place, size)
-            file.flush()
-            os.fsync(file.fileno())
+            sha256 = await _fetch(answers, file, begin, size, told)
         said = str((await answers.line())["sha256"])
-        if said != digest.hexdigest():
+        if said != sha256:
             part.unlink(missing_ok=True)
             raise NotVerified(
                 "the file changed while it was copied, or since the copy was begun",
@@ -190,6 +179,25 @@ def copy_from(
         return Copied(str(target), size, said)
 
     return _copy(app, opened, work, target)
+
+
+async def _fetch(
+    answers: _Answers, file: BinaryIO, place: int, size: int, told: Callable[[int, int], None]
+) -> str:
+    """Have what is missing of a file behind its first `place` bytes; return the whole's SHA-256."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while data := file.read(_BLOCK_BYTES):
+        digest.update(data)
+    while place < size:
+        data = await answers.some(min(size - place, _BLOCK_BYTES))
+        file.write(data)
+        digest.update(data)
+        place += len(data)
+        told(place, size)
+    file.flush()
+    os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def part_of(target: Path) -> Path:

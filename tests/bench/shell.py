@@ -1,10 +1,11 @@
 """Measure a remote shell beside OpenSSH, at the same terminal, in the same run.
 
 Everything of ours is on: sealed end to end, recorded, chained, handed in; penguind, penguin-agent
-and penguinctl are processes of their own. `ssh -J` makes the two hops that ours makes. Rounds
-alternate; the median of all rounds counts for each, since the machine has other things to do.
-Keystrokes are measured in a session at rest, and once more while the recording of the floods
-before them is handed in.
+and penguinctl are processes of their own. `ssh -J` makes the two hops that ours makes. Each round
+measures all three; the median of all rounds counts for each, since the machine has other things to
+do. Keystrokes are measured in sessions at rest, some in one and then some in the next, for a
+machine's mood changes within seconds; and once more while the recording of the floods before them
+is handed in.
 
 Run as root: python -m tests.bench.shell [--rounds 5]
 """
@@ -12,6 +13,7 @@ Run as root: python -m tests.bench.shell [--rounds 5]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 PROMPT = b"far> "
 BASH = ("env", f"PS1={PROMPT.decode()}", "bash", "--norc", "--noprofile", "-i")
 KEYS = 200
+# Typed into one session before it is the next one's turn, and then the line is emptied.
+TURN = 50
 APART_SECONDS = 0.010
 SLOW_BYTES_PER_SECOND = 1_000_000
 BULK = {"base64": b"head -c 12M /dev/zero | base64", "seq": b"seq 1500000"}
@@ -59,11 +63,8 @@ def main() -> int:
                     device, *(("-t", "--", *words) if words else ())
                 ),
             }
-            found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-            for _ in range(rounds):
-                for way, words in ways.items():
-                    found[way].append(_round(words, env))
-            middle = {way: _middle(several) for way, several in found.items()}
+            found = [_round(ways, env) for _ in range(rounds)]
+            middle = {way: _middle([one[way] for one in found]) for way in ways}
             growth = _stalled(ways["ours"](*BASH), env, fleet, agent)
     _print(middle, growth)
     print(f"load {os.getloadavg()[0]:.1f}")
@@ -76,21 +77,38 @@ def _quoted(words: Sequence[str]) -> list[str]:
     return [f"'{word}'" for word in words]
 
 
-def _round(words: Callable[..., list[str]], env: Mapping[str, str]) -> dict[str, float]:
-    """Return everything that is measured of one way, once; times in milliseconds."""
-    values = {"login": _login(words(), env)}
-    with Terminal(words(*BASH), env) as terminal:
-        terminal.see(PROMPT)
-        values["prompt"] = _milliseconds(terminal.started)
-        terminal.quiet()
-        values |= _echo(terminal, "bash") | _echo_of_cat(terminal, "cat")
-        for name, line in BULK.items():
-            values[name] = _bulk(terminal, line)
-        values["^C"] = _interrupt(terminal, None)
-        values["^C at 1 MB/s"] = _interrupt(terminal, SLOW_BYTES_PER_SECOND)
-        values |= _echo_of_cat(terminal, "cat after")
-        terminal.type(b"exit\r")
-        terminal.quiet()
+def _round(
+    ways: Mapping[str, Callable[..., list[str]]], env: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Return everything that is measured of each way, once; times in milliseconds."""
+    values = {way: {"login": _login(words(), env)} for way, words in ways.items()}
+    with contextlib.ExitStack() as stack:
+        terminals = {}
+        for way, words in ways.items():
+            terminal = terminals[way] = stack.enter_context(Terminal(words(*BASH), env))
+            terminal.see(PROMPT)
+            values[way]["prompt"] = _milliseconds(terminal.started)
+            terminal.quiet()
+        _merge(values, _echo(terminals, "bash"))
+        _merge(values, _echo_of_cat(terminals, "cat"))
+        for way, terminal in terminals.items():
+            values[way] |= _flooded(terminal)
+            _merge(values, _echo_of_cat({way: terminal}, "cat after"))
+            terminal.type(b"exit\r")
+            terminal.quiet()
+    return values
+
+
+def _merge(values: dict[str, dict[str, float]], more: dict[str, dict[str, float]]) -> None:
+    for way, found in more.items():
+        values[way] |= found
+
+
+def _flooded(terminal: Terminal) -> dict[str, float]:
+    """Return what is measured while much is shown."""
+    values = {name: _bulk(terminal, line) for name, line in BULK.items()}
+    values["^C"] = _interrupt(terminal, None)
+    values["^C at 1 MB/s"] = _interrupt(terminal, SLOW_BYTES_PER_SECOND)
     return values
 
 
@@ -110,30 +128,40 @@ def _login(words: list[str], env: Mapping[str, str]) -> float:
     return took
 
 
-def _echo(terminal: Terminal, name: str) -> dict[str, float]:
+def _echo(terminals: Mapping[str, Terminal], name: str) -> dict[str, dict[str, float]]:
     """Return percentiles of how long a typed letter takes to be shown."""
+    took: dict[str, list[float]] = {way: [] for way in terminals}
+    for _ in range(KEYS // TURN):
+        for way, terminal in terminals.items():
+            took[way] += _turn(terminal)
+    cuts = {way: quantiles(some, n=100) for way, some in took.items()}
+    return {way: {f"{name} p50": cut[49], f"{name} p99": cut[98]} for way, cut in cuts.items()}
+
+
+def _turn(terminal: Terminal) -> list[float]:
+    """Return how long some letters take."""
     took = []
-    for number in range(KEYS):
+    for _ in range(TURN):
         began = time.perf_counter()
         terminal.type(b"x")
         terminal.see(b"x", 10)
         took.append(_milliseconds(began))
         time.sleep(APART_SECONDS)
-        if number % 50 == 49:
-            terminal.type(b"\x15")
-            terminal.quiet(0.1)
-    cuts = quantiles(took, n=100)
-    return {f"{name} p50": cuts[49], f"{name} p99": cuts[98]}
+    terminal.type(b"\x15")
+    terminal.quiet(0.1)
+    return took
 
 
-def _echo_of_cat(terminal: Terminal, name: str) -> dict[str, float]:
+def _echo_of_cat(terminals: Mapping[str, Terminal], name: str) -> dict[str, dict[str, float]]:
     """Return the same where nothing but the terminal itself answers."""
-    terminal.type(b"cat\r")
-    terminal.quiet()
-    values = _echo(terminal, name)
-    terminal.type(b"\x03")
-    terminal.see(PROMPT)
-    terminal.quiet()
+    for terminal in terminals.values():
+        terminal.type(b"cat\r")
+        terminal.quiet()
+    values = _echo(terminals, name)
+    for terminal in terminals.values():
+        terminal.type(b"\x03")
+        terminal.see(PROMPT)
+        terminal.quiet()
     return values
 
 
