@@ -66,14 +66,14 @@ def to_device(message: Message) -> pb.ServeResponse | None:
     return made
 
 
-def from_leg(message: pb.AttachRequest | pb.ServeRequest) -> Frame | Acknowledged | None:
+def from_leg(message: pb.AttachRequest | pb.ServeRequest) -> Frame | Acknowledged | Alive | None:
     """Return what an end sent after its first message; None where it is in step again."""
     kind = message.WhichOneof("message")
     if kind == "frame":
         return Frame(message.frame)
     if kind == "acknowledged":
         return Acknowledged(message.acknowledged)
-    return None
+    return Alive() if kind == "alive" else None
 
 
 def piece_message(number: int, piece: Piece) -> pb.TranscriptPiece:

@@ -15,7 +15,7 @@ from penguind.services.convert_shell import (
     to_operator,
 )
 from penguind.shells.holding import hold
-from penguind.shells.live import Answered
+from penguind.shells.live import Alive, Answered
 from penguindome.errors import InvalidInput
 from penguindome.v1 import shell_pb2 as pb
 from penguindome.v1.shell_pb2_grpc import ShellServiceServicer
@@ -186,10 +186,11 @@ async def _read(
     async for message in requests:
         if (len(message.frame) or message.ByteSize()) > _FRAME_LIMIT_BYTES:
             raise InvalidInput("a frame is too large", code="bad-frame")
-        if message.HasField("alive"):
+        heard = from_leg(message)
+        if isinstance(heard, Alive):
             leg.asked()
         else:
-            take(from_leg(message))
+            take(heard)
 
 
 async def _write(context: Any, leg: Outlet, convert: Callable[[Message], Any]) -> None:

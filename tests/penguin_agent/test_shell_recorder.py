@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penguin_agent.shell.recorder import PIECE_SECONDS
 from penguin_agent.shell.sealed_recording import seal, sealer
 from penguindome.errors import LimitExceeded, PreconditionFailed
 from penguindome.shell.frames import DATA_LIMIT_BYTES
@@ -82,23 +83,22 @@ def test_sizes_and_markers_stand_between_what_was_shown(tmp_path):
     assert times == sorted(times)
 
 
-def test_what_is_recorded_soon_is_recorded_although_nothing_follows_with_the_time_it_had(tmp_path):
+def test_what_is_recorded_soon_is_in_the_next_piece_with_the_time_it_had(tmp_path):
     async def work():
         recorder, pieces = recorder_in(tmp_path)
-        before = recorder.recorded_bytes
         recorder.output_soon(b"alone")
-        assert recorder.recorded_bytes == before
-        # Nothing runs meanwhile.
-        time.sleep(0.2)  # noqa: ASYNC251 -- it must not
+        running = asyncio.create_task(recorder.run())
         async with asyncio.timeout(5):
-            while recorder.recorded_bytes == before:  # noqa: ASYNC110 -- a test
-                await asyncio.sleep(0.001)
+            while not pieces.numbers():  # noqa: ASYNC110 -- a test
+                await asyncio.sleep(0.01)
+        running.cancel()
+        assert shown(read_all(pieces)) == b"alone"
         await recorder.end("exit 0")
         return read_all(pieces)
 
     (shown_at, _, text), (ended_at, _, _) = events(asyncio.run(work()))
     assert text == "alone"
-    assert ended_at - shown_at >= 0.2
+    assert ended_at - shown_at >= PIECE_SECONDS * 0.9
 
 
 def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
@@ -108,6 +108,8 @@ def test_what_has_to_wait_is_not_recorded_at_once(tmp_path):
         while recorder.has_room(1000):
             recorder.output_soon(b"x" * 1000)
             shown_at_once += 1
+            # Never much of it is still to be recorded.
+            assert recorder.recorded_bytes > 1000 * (shown_at_once - 20)
         assert 400 < shown_at_once < 490
         assert pieces.numbers() == []
         # The piece is written by who may wait; then the server has to take some first.

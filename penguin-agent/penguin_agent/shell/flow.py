@@ -38,7 +38,7 @@ class Faucet:
     """Reads one end of a program into a session until it is over.
 
     What is short and alone, a keystroke's echo, is sent in the very callback that hears of it, and
-    recorded a moment later.
+    recorded later.
 
     Args:
         descriptor: what is read, non-blocking.

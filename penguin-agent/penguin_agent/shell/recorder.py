@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 480 * 1024
 PIECE_LINES = 1_500
 PIECE_SECONDS = 1.0
-# Until what was sent just now is recorded: whoever receives it may run on the same processor.
-_LATER_SECONDS = 0.001
+# What was sent may be recorded later, so often: whoever receives it may need this processor.
+_LATER = 16
 # A control character takes six bytes in a line; what is no UTF-8 stands there twice.
 _GROWTH = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -76,6 +76,7 @@ class Recorder:
         self._chain = Chain(subject.order_hash)
         # What is shown already, with its time.
         self._later: list[tuple[float, bytes]] = []
+        self._later_bytes = 0
         self._lines: list[bytes] = []
         self._hashes: list[bytes] = []
         self._size = 0
@@ -138,19 +139,22 @@ class Recorder:
 
     def has_room(self, size: int) -> bool:
         """Tell whether so many bytes can be recorded without waiting, by `output_soon`."""
-        self._catch_up()
-        is_short = self._size + _GROWTH * size < PIECE_BYTES
-        return is_short and len(self._lines) < PIECE_LINES and self._folder.has_room
+        if len(self._later) == _LATER or not self._fits(size):
+            self._catch_up()
+        return self._fits(size) and self._folder.has_room
+
+    def _fits(self, size: int) -> bool:
+        is_short = self._size + _GROWTH * (self._later_bytes + size) < PIECE_BYTES
+        return is_short and len(self._lines) + len(self._later) < PIECE_LINES
 
     def output_soon(self, data: bytes) -> None:
-        """Record what is shown now, which there is room for, in a moment: others go first."""
-        if not self._later:
-            asyncio.get_running_loop().call_later(_LATER_SECONDS, self._catch_up)
+        """Record what is shown now, which there is room for, with the next piece at the latest."""
         self._later.append((self._time(), data))
+        self._later_bytes += len(data)
 
     def _catch_up(self) -> None:
         """Record what had to wait; before anything that comes after it."""
-        later, self._later = self._later, []
+        later, self._later, self._later_bytes = self._later, [], 0
         for time, data in later:
             for line in self._shown(data, time):
                 self._add(line)
@@ -169,6 +173,7 @@ class Recorder:
         """Write what there is each second."""
         while True:
             await asyncio.sleep(PIECE_SECONDS)
+            self._catch_up()
             if self._lines:
                 await self._write()
 

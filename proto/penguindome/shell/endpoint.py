@@ -86,8 +86,8 @@ class Endpoint:
         """Send a frame now, or as soon as there is a link; who sends much waits for room."""
         sealed = self._sealer.seal(kind, data)
         self._outgoing.put(sealed)
-        if self.is_joined:
-            self._put(sealed)
+        if self.is_joined and not self._pump.begin(sealed):
+            self._wait(sealed)
         if self._outgoing.room <= 0:
             self._room.clear()
 
@@ -117,8 +117,8 @@ class Endpoint:
     def consumed(self, size: int) -> None:
         """Note that bytes of frames that were taken wait here no more."""
         count = self._incoming.consumed(size)
-        if count is not None and self.is_joined:
-            self._put(count)
+        if count is not None and self.is_joined and not self._pump.begin(count):
+            self._wait(count)
 
     def acknowledged(self, count: int) -> None:
         """Hear how many of our frames the other end has.
@@ -140,7 +140,7 @@ class Endpoint:
         self._writes.clear()
         self.is_joined, self.is_alone = True, False
         # What was used meanwhile could not be acknowledged, and what comes again says nothing.
-        self._put(Mark.SYNCED, self.received, *self._outgoing.again())
+        self._wait(Mark.SYNCED, self.received, *self._outgoing.again())
 
     def lost(self) -> None:
         """Send nothing until the next link."""
@@ -170,8 +170,7 @@ class Endpoint:
         """Have everything sent by `write`, one after the other, until `close`, or it fails."""
         await self._pump.run(write, lambda: self._is_closing)
 
-    def _put(self, *what: Write) -> None:
-        if len(what) == 1 and self._pump.begin(what[0]):
-            return
+    def _wait(self, *what: Write) -> None:
+        """Have something sent after everything that waits already."""
         self._writes.extend(what)
         self._pump.wake()
