@@ -175,6 +175,9 @@ def test_a_link_that_stays_away_ends_the_session(fleet, agent):
 def test_a_holder_that_was_stopped_or_killed_holds_nothing_up(fleet, agent):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
         mark = hide(one, agent)
+        # Whoever kills them one by one misses those that are made meanwhile.
+        makes = f"while :; do (sleep {mark}6 &); sleep 0.01; done"
+        one.line(f"(setsid sh -c '{makes}' >/dev/null 2>&1 &) &")
         one.line("(while :; do kill -STOP $PPID; done) & kill -STOP $PPID")
         time.sleep(1)
         agent.run("sessions", "--end", "all")

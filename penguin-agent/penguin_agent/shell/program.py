@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penguin_agent.shell.holder import descendants
+from penguin_agent.shell.holder import STEP_SECONDS, descendants
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 HOLDER = Path(__file__).with_name("holder.py")
 START_SECONDS = 10.0
+# How often what is left is killed, for two seconds.
+KILL_ROUNDS = 100
 NOT_STARTED = 127
 _WINSIZE = struct.Struct("HHHH")
 _CREDENTIALS = struct.Struct("3i")
@@ -146,8 +148,19 @@ class Program:
         _kill(self._holder, signal.SIGCONT)
         self._say({"end": True})
 
-    def end_at_once(self) -> None:
-        """Kill everything, for a holder that does not do it."""
+    async def end_for_certain(self, status: asyncio.Future[int]) -> None:
+        """Kill everything, for a holder that something keeps from doing it, until it has a status.
+
+        What is made while others are killed comes to the holder, which alone knows when nothing is
+        left: it goes on as soon as nobody stops it any more.
+        """
+        for _ in range(KILL_ROUNDS):
+            for pid in descendants(self._holder):
+                _kill(pid, signal.SIGKILL)
+            _kill(self._holder, signal.SIGCONT)
+            await asyncio.wait((status,), timeout=STEP_SECONDS)
+            if status.done():
+                return
         for pid in (*descendants(self._holder), self._holder):
             _kill(pid, signal.SIGKILL)
 

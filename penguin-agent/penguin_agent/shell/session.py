@@ -129,7 +129,7 @@ class Session:
                 self._program.end()
                 await asyncio.wait((status,), timeout=END_SECONDS)
             if not status.done():
-                self._program.end_at_once()
+                await self._program.end_for_certain(status)
             how = Exit(await status)
             by_itself = self._endpoint.is_joined and not self._why.done()
             await asyncio.wait(faucets, timeout=LAST_OUTPUT_SECONDS if by_itself else 0.2)
