@@ -166,7 +166,9 @@ def stand_in(folder: Path, script: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("script", ["kill -STOP $$\n", "sleep 600\n", "trap '' TERM; sleep 600\n"])
+@pytest.mark.parametrize(
+    "script", ["kill -STOP $$\n", "exec sleep 600\n", "trap '' TERM; exec sleep 600\n"]
+)
 def test_a_gpgv_that_hangs_is_ended(monkeypatch, tmp_path, signed, script):
     monkeypatch.setattr("penguindome.gpgv._PLACES", (stand_in(tmp_path, "exec 2>&1\n" + script),))
     before = set(psutil.Process().children(recursive=True))
