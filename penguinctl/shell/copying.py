@@ -9,7 +9,7 @@ import json
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from penguinctl import ui
 from penguinctl.exits import NotVerified
@@ -21,6 +21,7 @@ from penguindome.shell.frames import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedRandom
     from pathlib import Path
 
     from penguinctl.app import App
@@ -182,13 +183,11 @@ def copy_from(
 
 
 async def _fetch(
-    answers: _Answers, file: BinaryIO, place: int, size: int, told: Callable[[int, int], None]
+    answers: _Answers, file: BufferedRandom, place: int, size: int, told: Callable[[int, int], None]
 ) -> str:
     """Have what is missing of a file behind its first `place` bytes; return the whole's SHA-256."""
-    digest = hashlib.sha256()
     file.seek(0)
-    while data := file.read(_BLOCK_BYTES):
-        digest.update(data)
+    digest = hashlib.file_digest(file, "sha256")
     while place < size:
         data = await answers.some(min(size - place, _BLOCK_BYTES))
         file.write(data)
@@ -205,7 +204,7 @@ def part_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
-def _begun(part: Path) -> BinaryIO:
+def _begun(part: Path) -> BufferedRandom:
     """Open what is there of a copy; nobody else can read it before it is whole.
 
     Raises:

@@ -161,12 +161,10 @@ class Recorder:
 
     def resized(self, columns: int, rows: int) -> None:
         """Record a new size."""
-        self._catch_up()
         self._line([self._time(), "r", f"{columns}x{rows}"])
 
     def mark(self, text: str) -> None:
         """Record an event that is no output."""
-        self._catch_up()
         self._line([self._time(), "m", text])
 
     async def run(self) -> None:
@@ -197,6 +195,7 @@ class Recorder:
         return round(self._steady(), 6)
 
     def _line(self, value: Any) -> None:
+        self._catch_up()
         self._add(_encoded(value))
 
     def _add(self, line: bytes) -> None:

@@ -169,13 +169,10 @@ class Session:
                 log.error("The end of a recording cannot be written: {}", error)  # noqa: TRY400 -- no bug
         self._told_exit = True
         self._endpoint.send(Frame.EXIT, exit_bytes(how))
-        settled = group.create_task(self._endpoint.wait_settled(), name="shell farewell")
-        try:
-            if not how.reason:
-                first = asyncio.FIRST_COMPLETED
-                seconds = self._limits.resume
-                await asyncio.wait((settled, self._why), timeout=seconds, return_when=first)
-        finally:
+        if not how.reason:
+            settled = group.create_task(self._endpoint.wait_settled(), name="shell farewell")
+            first, seconds = asyncio.FIRST_COMPLETED, self._limits.resume
+            await asyncio.wait((settled, self._why), timeout=seconds, return_when=first)
             settled.cancel()
         if self._why.done():
             with contextlib.suppress(TimeoutError):
