@@ -25,6 +25,8 @@ env -i setsid sleep 9{mark}3 >/dev/null 2>&1 &
 (trap '' HUP TERM INT; setsid sh -c 'trap "" HUP TERM; while :; do sleep 9{mark}4; done' &) &
 (setsid sh -c 'while :; do (sleep 9{mark}5 &); sleep 0.05; done' >/dev/null 2>&1 &) &
 """
+# What holds a program and all that comes of it, and the program's parent below that.
+HOLDERS = "$(cut -d ' ' -f 4 /proc/$PPID/stat) $PPID"
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +180,56 @@ def test_a_holder_that_was_stopped_or_killed_holds_nothing_up(fleet, agent):
         # Whoever kills them one by one misses those that are made meanwhile.
         makes = f"while :; do (sleep {mark}6 &); sleep 0.01; done"
         one.line(f"(setsid sh -c '{makes}' >/dev/null 2>&1 &) &")
-        one.line("(while :; do kill -STOP $PPID; done) & kill -STOP $PPID")
+        one.line(f'h="{HOLDERS}"; (while :; do kill -STOP $h; done) & kill -STOP $h')
         time.sleep(1)
         agent.run("sessions", "--end", "all")
         gone(mark, 15)
         assert one.end()[0] == 255
+
+
+def test_who_kills_the_parent_of_the_program_keeps_nothing(fleet, agent):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+        mark = hide(one, agent)
+        # Stopping it first is nothing.
+        one.line("kill -STOP $PPID; sleep 0.5; kill -KILL $PPID; sleep 30")
+        gone(mark, 10)
+        # Hung up, as at any other end.
+        assert one.end()[0] == 128 + 1
+
+
+def hide_findably(one, agent):
+    """Start what keeps its environment; return what is in its command lines."""
+    mark = mark_of(agent)
+    one.line(HIDING.replace("env -i ", "").format(mark=mark))
+    for number in range(1, 6):
+        wait_until(lambda number=number: marked(f"sleep 9{mark}{number}"), 20, f"no {number}")
+    return f"9{mark}"
+
+
+def test_a_program_whose_parent_was_stopped_ends_as_ever(fleet, agent):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+        one.line("kill -STOP $PPID; exit 3")
+        assert one.end()[0] == 3
+
+
+def test_who_kills_the_holder_keeps_nothing_that_can_be_found(fleet, agent):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+        mark = hide_findably(one, agent)
+        one.line(f"kill -KILL {HOLDERS}; sleep 30")
+        gone(mark, 10)
+        status, _, said = one.end()
+        assert (status, b"was killed on the device" in said) == (255, True)
+    wait_until(lambda: newest(fleet.alice)["state"] == "failed", 10, newest(fleet.alice))
+
+
+def test_who_kills_the_agent_as_well_keeps_it_until_the_agent_is_back(fleet, agent):
+    with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
+        mark = hide_findably(one, agent)
+        one.line(f"kill -KILL {agent.process.pid} {HOLDERS}; sleep 30")
+        agent.process.wait(10)
+        time.sleep(3)
+        assert marked(mark)
+        agent.start()
+        gone(mark, 20)
+        assert one.end()[0] == 255
+    wait_until(lambda: newest(fleet.alice)["state"] == "interrupted", 10, newest(fleet.alice))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguin_agent.orders.acts import Outcome
+from penguin_agent.orders.launched import end_marked
 from penguin_agent.shell.consents import Question
 from penguindome.errors import PenguinDomeError
 from penguindome.orders.shell_body import ShellBody
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from penguin_agent.shell.notices import Notices
     from penguin_agent.shell.open_sessions import OpenSessions
     from penguin_agent.shell.uploads import Uploads
+
+# What a holder has for asking politely, and for killing, once its agent is gone.
+_HOLDER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,13 @@ class ShellAct:
             return Outcome("failed", error.reason, error.code)
 
     async def resume(self, order: Order, progress: Progress) -> Outcome:
-        """Say that a session was broken off; its holder has ended all that it had started."""
+        """Say that a session was broken off.
+
+        Its holder ends all that was started, as politely as ever; who killed that too kept it.
+        """
         del progress
+        await asyncio.sleep(_HOLDER_SECONDS)
+        await end_marked({"PD_ORDER_ID": order.order_id})
         shutil.rmtree(session_folder(self._parts, order), ignore_errors=True)
         return Outcome("interrupted", "the agent was ended during the session", "agent-ended")
 

@@ -3,8 +3,9 @@
 It runs by itself (python -I -S holder.py SOCKET), so that it starts quickly and imports nothing of
 ours. Everything that the program starts stays below it: orphans come to it (PR_SET_CHILD_SUBREAPER)
 instead of to init. When the program ends, when it is told to, or when the agent is gone and the
-socket with it, it ends all of them. Standard input, output and error are the session's; the socket
-carries one JSON object a line each way. Source: prctl(2), setsid(2), tty_ioctl(4), proc(5).
+socket with it, it ends all of them. The program's parent is a process in between, so that whoever
+kills their parent ends the session, and keeps nothing. Standard input, output and error are the
+session's; the socket carries one JSON object a line each way. Source: prctl(2), setsid(2), proc(5).
 """
 
 from __future__ import annotations
@@ -48,12 +49,13 @@ def main() -> int:
     if "user" not in wanted:
         # Whoever wanted it wants it no more.
         return NOT_STARTED
-    child = _start(wanted)
+    parent, child = _start(wanted)
     # The program alone has the session's ends, so that whoever reads them sees it end.
     _let_go()
-    _say(channel, {"started": child})
-    status = _hold(lines, wakes, child)
-    end_all()
+    try:
+        status = _hold(lines, wakes, parent, child)
+    finally:
+        end_all()
     _say(channel, {"status": status})
     return status
 
@@ -92,7 +94,7 @@ class Lines:
         self.over = not data or len(self._buffer) > LINE_LIMIT
 
 
-def _hold(lines: Lines, wakes: int, child: int) -> int:
+def _hold(lines: Lines, wakes: int, parent: int, child: int) -> int:
     """Wait for the program's end, or for the word to end it; return its status."""
     status = None
     while status is None:
@@ -100,7 +102,11 @@ def _hold(lines: Lines, wakes: int, child: int) -> int:
         if wakes in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wakes, 512)
-        status = reap().get(child)
+        _kill(parent, signal.SIGCONT)
+        ended = reap()
+        status = ended.get(child)
+        if parent in ended and status is None:
+            return _ended(child)
         for word in lines.take() if lines.channel.fileno() in ready else []:
             if word.get("end"):
                 return _ended(child)
@@ -134,15 +140,13 @@ def _signal(child: int, name: str) -> None:
 def reap() -> dict[int, int]:
     """Collect everybody who ended; return statuses by pid, as shells show them."""
     ended: dict[int, int] = {}
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return ended
+    while not is_alone():
+        pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
-            return ended
+            break
         code = os.waitstatus_to_exitcode(status)
         ended[pid] = code if code >= 0 else 128 - code
+    return ended
 
 
 def end_all() -> dict[int, int]:
@@ -199,18 +203,35 @@ def descendants(top: int) -> list[int]:
     return [pid for pid in found if states[pid] not in (b"Z", b"X")]
 
 
-def _start(wanted: dict[str, Any]) -> int:
-    """Fork the program; returns its pid."""
+def _start(wanted: dict[str, Any]) -> tuple[int, int]:
+    """Fork the program's parent, and by it the program; returns their pids."""
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    parent = os.fork()
+    if not parent:
+        try:
+            _stand_between(wanted, tell)
+        except BaseException as error:  # noqa: BLE001 -- this process must never go on
+            text = f"penguin-agent: {getattr(error, 'strerror', None) or error}\r\n"
+            with contextlib.suppress(OSError):
+                os.write(2, text.encode())
+        os._exit(NOT_STARTED)
+    os.close(tell)
+    child = int.from_bytes(os.read(told, 8), "little")
+    os.close(told)
+    return parent, child
+
+
+def _stand_between(wanted: dict[str, Any], tell: int) -> None:
+    """Be the program's parent, and nothing else, until it ends; the holder collects it then."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
-    if child:
-        return child
-    try:
+    if not child:
         _become(wanted)
-    except BaseException as error:  # noqa: BLE001 -- this process must never go on
-        text = f"penguin-agent: {getattr(error, 'strerror', None) or error}\r\n"
-        with contextlib.suppress(OSError):
-            os.write(2, text.encode())
-    os._exit(NOT_STARTED)
+    os.write(tell, child.to_bytes(8, "little"))
+    _let_go()
+    os.closerange(3, tell + 1)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
 
 
 def _become(wanted: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penguin_agent.orders.launched import end_marked
 from penguin_agent.shell.holder import STEP_SECONDS, descendants
 from penguindome.errors import PreconditionFailed
 
@@ -26,7 +27,6 @@ HOLDER = Path(__file__).with_name("holder.py")
 START_SECONDS = 10.0
 # How often what is left is killed, for two seconds.
 KILL_ROUNDS = 100
-NOT_STARTED = 127
 _WINSIZE = struct.Struct("HHHH")
 _CREDENTIALS = struct.Struct("3i")
 
@@ -126,7 +126,11 @@ class Program:
         )
 
     async def status(self) -> int:
-        """Wait for the end of the program and of all that it started; return its exit status."""
+        """Wait for the end of the program and of all that it started; return its exit status.
+
+        Raises:
+            PreconditionFailed: The holder was killed; what of the session can be found is ended.
+        """
         status = None
         # A word to a holder that has just ended breaks the channel, perhaps before its last line is
         # read; its own exit status is the same.
@@ -134,9 +138,12 @@ class Program:
             while line := await self._reader.readline():
                 status = json.loads(line).get("status", status)
         code = await self._process.wait()
-        if status is None:
-            return code if code >= 0 else NOT_STARTED
-        return int(status)
+        if status is not None or code >= 0:
+            return int(code if status is None else status)
+        # Nobody is the parent of it all any more.
+        await end_marked({"PD_ORDER_ID": self._wanted.environment["PD_ORDER_ID"]})
+        reason = "the process that held the session was killed on the device"
+        raise PreconditionFailed(reason, code="holder-killed")
 
     def signal(self, name: str) -> None:
         """Send a signal (`INT`, `TERM`, …) to what is in the foreground."""

@@ -152,7 +152,11 @@ class Session:
             await asyncio.sleep(LOOK_SECONDS if self._waits else 0)
         if not self._why.done():
             self._program.begin()
-        return await self._program.status()
+        try:
+            return await self._program.status()
+        except PenguinDomeError as error:
+            self.end(error.reason, error.code)
+            return KILLED
 
     async def _farewell(self, group: asyncio.TaskGroup, how: Exit) -> Exit:
         """Write the recording's end, and tell the operator, who then has everything.
