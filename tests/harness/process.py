@@ -25,7 +25,6 @@ def environment(**more: str) -> dict[str, str]:
     return {
         "PATH": f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GRPC_ENABLE_FORK_SUPPORT": "0",
         **more,
     }
