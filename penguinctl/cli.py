@@ -154,6 +154,10 @@ def run(arguments: Sequence[str]) -> int:
         return exits.USAGE
     except Exception as error:  # noqa: BLE001 -- a bug still ends in one readable line
         return _bug(error)
+    finally:
+        # Who signed nothing has not loaded it.
+        if (signing := sys.modules.get("penguinctl.signing")) is not None:
+            signing.wait_for_ends()
     return result if isinstance(result, int) else exits.OK
 
 

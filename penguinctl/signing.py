@@ -2,7 +2,7 @@
 
 What is signed are bytes held in memory; each signature is verified again, as a device would do it,
 before it goes anywhere. A key that penguinctl makes lives in a GnuPG home of its own, and the agent
-that gpg starts there is ended after each use.
+that gpg starts there is ended after each use, beside what comes next.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from penguinctl.profile import Profile
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+_END_SECONDS = 10
+# What ends agents at this moment.
+_ending: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,8 @@ def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
     """
     check_short(key.home)
     message = signed_bytes(kind, payload)
-    with _gpg(key.home, own_home=key.own_home) as gpg:
+    with _gpg(key.home, own_home=key.own_home) as gpg, ThreadPoolExecutor(1) as beside:
+        exported = beside.submit(_public_part, gpg, key)
         made = gpg.sign(
             message,
             # An empty one must not be announced: gpg would read the message's first line as it.
@@ -196,7 +201,7 @@ def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
                 remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase"
                 " right?",
             )
-        ours = _public_part(gpg, key)
+        ours = exported.result()
     _verify(message, made.data, key, ours)
     return Envelope(kind=kind, payload=payload, signatures=(made.data,))
 
@@ -216,7 +221,8 @@ def _verify(message: bytes, signature: bytes, key: SigningKey, ours: bytes) -> N
 
 @contextmanager
 def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
-    """Open a GnuPG home, and end the agent of a home that is ours."""
+    """Open a GnuPG home, and have the agent of a home that is ours ended."""
+    wait_for_ends()
     environment = dict(os.environ)
     if "GPG_TTY" not in environment and os.isatty(2):
         environment["GPG_TTY"] = os.ttyname(2)
@@ -240,7 +246,7 @@ def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
             # Another penguinctl that signs at this moment needs the agent, and ends it itself.
             with suppress(BlockingIOError):
                 fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                end_agent(home)
+                _ending.append(_begin_to_end_agent(home, used))
 
 
 @contextmanager
@@ -254,13 +260,20 @@ def _used(home: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def end_agent(home: Path | None) -> None:
-    """End the agent that gpg started for a home of ours."""
-    if home is None:
-        return
-    subprocess.run(
-        ["gpgconf", "--homedir", str(home), "--kill", "all"],
-        check=False,
-        capture_output=True,
-        timeout=10,
+def _begin_to_end_agent(home: Path, used: int) -> subprocess.Popen[bytes]:
+    """Have a home's agent ended by a process that keeps the home locked until that is done."""
+    return subprocess.Popen(
+        ["gpg-connect-agent", "--homedir", str(home), "--no-autostart", "KILLAGENT", "/bye"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(used,),
+        start_new_session=True,
     )
+
+
+def wait_for_ends() -> None:
+    """Wait until the agents are ended of which that was wanted."""
+    while _ending:
+        with suppress(subprocess.TimeoutExpired):
+            _ending.pop().wait(_END_SECONDS)

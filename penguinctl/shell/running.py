@@ -17,6 +17,7 @@ from penguinctl.shell.keyboard import Keyboard, follow_size
 from penguinctl.shell.leg import Leg
 from penguinctl.shell.opening import call_off, end_session
 from penguinctl.shell.screen import Screen
+from penguinctl.signing import wait_for_ends
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
 
@@ -145,6 +146,7 @@ def _channel(app: App) -> Any:
 
 def end_quickly(status: int) -> NoReturn:
     """End the program although a thread may still wait for standard input."""
+    wait_for_ends()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -20,8 +20,7 @@ def homes():
     """Yield a short folder; gpg's agents in its folders are ended."""
     folder = Path(tempfile.mkdtemp(prefix="pd"))
     yield folder
-    for home in folder.iterdir():
-        signing.end_agent(home)
+    signing.wait_for_ends()
     shutil.rmtree(folder, ignore_errors=True)
 
 

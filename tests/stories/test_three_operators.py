@@ -110,7 +110,7 @@ def new_home(fleet):
     """Return where a second key may live; no agent stays there."""
     home = fleet.folder / "g2"
     yield home
-    signing.end_agent(home)
+    subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True, timeout=20)
 
 
 def become_three(alice, bob, carol):
