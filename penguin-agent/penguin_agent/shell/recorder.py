@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penguin_agent.shell.plain_lines import plain_line
 from penguindome.errors import LimitExceeded
 from penguindome.shell.transcript import PIECE_LIMIT_BYTES, Chain, Checkpoint, seal_checkpoint
 from penguindome.times import to_unix_ms
@@ -116,6 +117,8 @@ class Recorder:
     def _shown(self, data: bytes, time: float) -> list[bytes]:
         # Asked for first: a decoder that failed does not say what it had.
         rest = self._decoder.getstate()[0]
+        if not rest and (line := plain_line(time, data)) is not None:
+            return [line] if data else []
         try:
             text = self._decoder.decode(data)
         except UnicodeDecodeError:
