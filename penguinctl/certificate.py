@@ -17,7 +17,7 @@ from penguinctl.exits import NotVerified
 from penguinctl.session import connect_bootstrap
 from penguinctl.trust_store import TrustStore
 from penguinctl.whereabouts import placed
-from penguindome import certs, keys
+from penguindome import keys
 from penguindome.errors import InvalidInput, PenguinDomeError, Unauthenticated, Unavailable
 from penguindome.names import Principal, to_uri
 from penguindome.possession import renew_operator_bytes
@@ -44,6 +44,9 @@ def checked(certificate: bytes, key: bytes, *, fleet: str, operator: str) -> Cer
     Raises:
         NotVerified: It is another one, or none.
     """
+    # The library for certificates takes longer to load than most commands to be answered.
+    from penguindome import certs  # noqa: PLC0415 -- see above
+
     try:
         facts = certs.parse_certificate(certificate)
     except InvalidInput as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penguinctl import wire
 from penguinctl.envelopes import from_message, to_message
 from penguinctl.exits import NotVerified
-from penguindome import certs, trust
+from penguindome import trust
 from penguindome.envelope_json import from_json, to_json
 from penguindome.errors import Damaged, Forbidden, InvalidInput, PreconditionFailed
 
@@ -59,6 +59,8 @@ class TrustStore:
         """Store a verified document; the newest one's anchors are who we believe the server by."""
         if version >= max(self.versions(), default=0):
             anchors = trust.from_payload(envelope.payload).tls_anchors
+            from penguindome import certs  # noqa: PLC0415 -- see certificate.py
+
             self._folder.write("anchor.pem", b"".join(map(certs.der_to_pem, anchors)))
         self._folder.write(f"{_FOLDER}/{version}.json", to_json(envelope))
 
