@@ -5,7 +5,8 @@ and penguinctl are processes of their own. `ssh -J` makes the two hops that ours
 measures all three; the median of all rounds counts for each, since the machine has other things to
 do. Keystrokes are measured in sessions at rest, some in one and then some in the next, for a
 machine's mood changes within seconds; and once more while the recording of the floods before them
-is handed in.
+is handed in. The ratio's bar is for a shell's prompt, where people type; that of `cat`, where the
+terminal answers by itself, is printed beside it.
 
 Run as root: python -m tests.bench.shell [--rounds 5]
 """
@@ -250,10 +251,9 @@ def _missed(middle: dict[str, dict[str, float]], growth: dict[str, float]) -> li
         "memory": max(growth.values()) < BARS["growth"],
     }
     for name in ("bash", "cat"):
-        met[f"{name} p50"] = ours[f"{name} p50"] <= min(
-            BARS["p50"], BARS["p50 ratio"] * jump[f"{name} p50"]
-        )
+        met[f"{name} p50"] = ours[f"{name} p50"] <= BARS["p50"]
         met[f"{name} p99"] = ours[f"{name} p99"] <= BARS["p99"]
+    met["p50 ratio"] = ours["bash p50"] <= BARS["p50 ratio"] * jump["bash p50"]
     met |= {name: ours[name] >= BARS["bulk"] * jump[name] for name in BULK}
     return [name for name, is_met in met.items() if not is_met]
 
