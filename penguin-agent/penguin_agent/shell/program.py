@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOLDER = Path(__file__).with_name("holder.py")
 START_SECONDS = 10.0
 # How often what is left is killed, for two seconds.
-KILL_ROUNDS = 100
+_KILL_ROUNDS = 100
 _WINSIZE = struct.Struct("HHHH")
 _CREDENTIALS = struct.Struct("3i")
 
@@ -161,7 +161,7 @@ class Program:
         What is made while others are killed comes to the holder, which alone knows when nothing is
         left: it goes on as soon as nobody stops it any more.
         """
-        for _ in range(KILL_ROUNDS):
+        for _ in range(_KILL_ROUNDS):
             for pid in descendants(self._holder):
                 _kill(pid, signal.SIGKILL)
             _kill(self._holder, signal.SIGCONT)
