@@ -25,6 +25,8 @@ env -i setsid sleep 9{mark}3 >/dev/null 2>&1 &
 (trap '' HUP TERM INT; setsid sh -c 'trap "" HUP TERM; while :; do sleep 9{mark}4; done' &) &
 (setsid sh -c 'while :; do (sleep 9{mark}5 &); sleep 0.05; done' >/dev/null 2>&1 &) &
 """
+# The same, with the session's variable kept by all of it.
+FINDABLE = HIDING.replace("env -i ", "")
 # What holds a program and all that comes of it, and the program's parent below that.
 HOLDERS = "$(cut -d ' ' -f 4 /proc/$PPID/stat) $PPID"
 
@@ -52,10 +54,10 @@ def mark_of(agent):
     return f"{os.getpid()}{abs(hash(agent.folder)) % 10_000:04}"
 
 
-def hide(one, agent):
+def hide(one, agent, hiding=HIDING):
     """Start what hides; return what is in its command lines."""
     mark = mark_of(agent)
-    one.line(HIDING.format(mark=mark))
+    one.line(hiding.format(mark=mark))
     words = f"sleep 9{mark}"
     for number in range(1, 6):
         wait_until(lambda number=number: marked(f"{words}{number}"), 20, f"no {number}")
@@ -197,15 +199,6 @@ def test_who_kills_the_parent_of_the_program_keeps_nothing(fleet, agent):
         assert one.end()[0] == 128 + 1
 
 
-def hide_findably(one, agent):
-    """Start what keeps its environment; return what is in its command lines."""
-    mark = mark_of(agent)
-    one.line(HIDING.replace("env -i ", "").format(mark=mark))
-    for number in range(1, 6):
-        wait_until(lambda number=number: marked(f"sleep 9{mark}{number}"), 20, f"no {number}")
-    return f"9{mark}"
-
-
 def test_a_program_whose_parent_was_stopped_ends_as_ever(fleet, agent):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
         one.line("kill -STOP $PPID; exit 3")
@@ -214,7 +207,7 @@ def test_a_program_whose_parent_was_stopped_ends_as_ever(fleet, agent):
 
 def test_who_kills_the_holder_keeps_nothing_that_can_be_found(fleet, agent):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
-        mark = hide_findably(one, agent)
+        mark = hide(one, agent, FINDABLE)
         one.line(f"kill -KILL {HOLDERS}; sleep 30")
         gone(mark, 10)
         status, _, said = one.end()
@@ -224,7 +217,7 @@ def test_who_kills_the_holder_keeps_nothing_that_can_be_found(fleet, agent):
 
 def test_who_kills_the_agent_as_well_keeps_it_until_the_agent_is_back(fleet, agent):
     with shell(fleet.alice, agent.device_id(), "-T", "--", "bash") as one:
-        mark = hide_findably(one, agent)
+        mark = hide(one, agent, FINDABLE)
         one.line(f"kill -KILL {agent.process.pid} {HOLDERS}; sleep 30")
         agent.process.wait(10)
         time.sleep(3)

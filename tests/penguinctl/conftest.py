@@ -11,6 +11,7 @@ os.environ["GRPC_VERBOSITY"] = "NONE"
 
 import pytest
 
+from penguinctl import signing
 from tests.penguinctl import samples
 from tests.penguinctl.pty_capture import run_in_terminal
 from tests.penguinctl.pty_session import Session
@@ -145,3 +146,10 @@ def done_order(book, commander):
     assert commander("run", "web-1", "--", "x").code == 0
     (kept,) = book.kept.values()
     return commander, book, kept
+
+
+@pytest.fixture(autouse=True)
+def no_ends_left():
+    """Ask about what ends gpg's agents, where a test itself signed: it is a zombie until then."""
+    yield
+    signing.wait_for_ends()

@@ -110,6 +110,8 @@ def new_home(fleet):
     """Return where a second key may live; no agent stays there."""
     home = fleet.folder / "g2"
     yield home
+    signing.wait_for_ends()
+    # Bob's own penguinctl leaves the agent of a home that is not its own.
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True, timeout=20)
 
 
