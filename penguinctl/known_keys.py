@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguinctl import ui
 from penguinctl.device_keys import Vouching, vouched_by
-from penguinctl.nouns.trust_server import refreshed
+from penguinctl.trust_refresh import refreshed
 from penguindome import keys
 from penguindome.display import printable
 from penguindome.errors import Forbidden, InvalidInput, PenguinDomeError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penguinctl import order_render, order_show, ordering, signing, ui, wire
-from penguinctl.nouns.trust_server import refreshed
+from penguinctl.trust_refresh import refreshed
 from penguindome.errors import PreconditionFailed
 from penguindome.orders.bodies import WipeBody
 

@@ -10,7 +10,7 @@ import click
 from penguinctl import exits, formats, order_render, order_view, output, receipt_check, ui, wire
 from penguinctl.envelopes import from_message
 from penguinctl.exits import NotVerified
-from penguinctl.nouns.trust_server import refreshed
+from penguinctl.trust_refresh import refreshed
 from penguindome.envelope import check_signed
 from penguindome.errors import NotFound, PenguinDomeError
 from penguindome.orders.kinds import kind_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from penguinctl import devices, order_render, signing, ui, wire
 from penguinctl.envelopes import to_message
-from penguinctl.nouns.trust_server import refreshed
+from penguinctl.trust_refresh import refreshed
 from penguindome.display import printable
 from penguindome.errors import Forbidden, InvalidInput, PreconditionFailed, Unavailable
 from penguindome.ids import new_ulid
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penguinctl.app import App
+    from penguinctl.signing import SigningKey
     from penguindome.envelope import Envelope
     from penguindome.orders.opening import Opened
     from penguindome.strict_json import Json
@@ -137,6 +138,7 @@ def signed(
 
     Raises:
         Forbidden: This operator's signature does not count for it, or devices would refuse it.
+        NotVerified: What gpg made does not verify.
         InvalidInput: It would be valid for too long, or cannot be written.
         PreconditionFailed: It was not confirmed, or there is no signing key.
     """
@@ -150,8 +152,21 @@ def signed(
         order_render.show(kind, said, read_body(said), app.now)
         ask = ask or (lambda: confirm(f"Sign and send this to {order_render.counted(said)}?"))
         ask()
-    envelope = signing.sign(key, kind.name, payload)
-    return Signed(envelope, opened(app, envelope, trust), trust)
+    envelope = signing.sign(key, kind.name, payload, verifies=False)
+    return Signed(envelope, _ours(app, envelope, trust, key), trust)
+
+
+def _ours(app: App, envelope: Envelope, trust: TrustDocument, key: SigningKey) -> Opened:
+    """Open what we have just signed; nothing goes anywhere that devices would not take as ours."""
+    try:
+        made = opened(app, envelope, trust)
+    except Forbidden as error:
+        if error.code == "not-signed":
+            raise signing.unverified(key) from error
+        raise
+    if key.fingerprint not in made.signers:
+        raise signing.unverified(key)
+    return made
 
 
 def opened(app: App, envelope: Envelope, trust: TrustDocument) -> Opened:

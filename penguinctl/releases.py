@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from penguinctl import contents, order_render, ordering, release_file, rollout_options, ui, wire
 from penguinctl.envelopes import from_message
 from penguinctl.exits import NotVerified
-from penguinctl.nouns.trust_server import refreshed
 from penguinctl.ordering import Draft, Signed
 from penguinctl.release_file import ReleaseFile
 from penguinctl.release_tree import read_tree
 from penguinctl.signing import own_key, sign
+from penguinctl.trust_refresh import refreshed
 from penguindome.display import printable
 from penguindome.envelope import check_signed, signers
 from penguindome.errors import Forbidden, InvalidInput

@@ -173,8 +173,14 @@ def _public_part(gpg: gnupg.GPG, key: SigningKey) -> bytes:
     return bytes(data)
 
 
-def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
+def sign(key: SigningKey, kind: str, payload: bytes, *, verifies: bool = True) -> Envelope:
     """Return payload bytes in an envelope with our signature.
+
+    Args:
+        key: Ours.
+        kind: What is signed.
+        payload: Its bytes.
+        verifies: False for who opens the envelope next, as a device would: once is enough.
 
     Raises:
         PreconditionFailed: gpg did not sign, or could not in such a home.
@@ -183,40 +189,50 @@ def sign(key: SigningKey, kind: str, payload: bytes) -> Envelope:
     check_short(key.home)
     message = signed_bytes(kind, payload)
     with _gpg(key.home, own_home=key.own_home) as gpg, ThreadPoolExecutor(1) as beside:
-        exported = beside.submit(_public_part, gpg, key)
-        made = gpg.sign(
-            message,
-            # An empty one must not be announced: gpg would read the message's first line as it.
-            passphrase=key.passphrase or None,
-            clearsign=False,
-            detach=True,
-            binary=True,
-            extra_args=["--local-user", key.fingerprint, "--digest-algo", "SHA256"],
+        exported = beside.submit(_public_part, gpg, key) if verifies else None
+        signature = _signature(gpg, key, message)
+        ours = None if exported is None else exported.result()
+    if ours is not None:
+        _verify(message, signature, key, ours)
+    return Envelope(kind=kind, payload=payload, signatures=(signature,))
+
+
+def _signature(gpg: gnupg.GPG, key: SigningKey, message: bytes) -> bytes:
+    made = gpg.sign(
+        message,
+        # An empty one must not be announced: gpg would read the message's first line as it.
+        passphrase=key.passphrase or None,
+        clearsign=False,
+        detach=True,
+        binary=True,
+        extra_args=["--local-user", key.fingerprint, "--digest-algo", "SHA256"],
+    )
+    if not made.data:
+        raise PreconditionFailed(
+            f"gpg did not sign: {made.status or 'no reason given'}",
+            subject=key.fingerprint,
+            code="not-signed",
+            remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase right?",
         )
-        if not made.data:
-            raise PreconditionFailed(
-                f"gpg did not sign: {made.status or 'no reason given'}",
-                subject=key.fingerprint,
-                code="not-signed",
-                remedy="Try `gpg --sign` with this key: is its token plugged in, the passphrase"
-                " right?",
-            )
-        ours = exported.result()
-    _verify(message, made.data, key, ours)
-    return Envelope(kind=kind, payload=payload, signatures=(made.data,))
+    return bytes(made.data)
 
 
 def _verify(message: bytes, signature: bytes, key: SigningKey, ours: bytes) -> None:
     try:
         signer = verify_detached(message, signature, [ours])
     except Forbidden as error:
-        raise NotVerified(
-            f"our own signature does not verify: {error.reason}",
-            subject=key.fingerprint,
-            remedy="The key may be expired, revoked or of a kind that devices refuse",
-        ) from error
+        raise unverified(key, error.reason) from error
     if signer != key.fingerprint:
         raise NotVerified("another key signed than was asked for", subject=signer)
+
+
+def unverified(key: SigningKey, reason: str = "devices would not take it") -> NotVerified:
+    """Return what is raised for a signature of ours that would not count."""
+    return NotVerified(
+        f"our own signature does not verify: {reason}",
+        subject=key.fingerprint,
+        remedy="The key may be expired, revoked or of a kind that devices refuse",
+    )
 
 
 @contextmanager

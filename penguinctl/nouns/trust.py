@@ -13,6 +13,7 @@ from penguinctl.exits import NotVerified
 from penguinctl.nouns import trust_history, trust_propose, trust_server, trust_sign
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguinctl.trust_refresh import refreshed
 from penguinctl.watching import watch_option
 from penguindome.errors import PreconditionFailed
 
@@ -39,7 +40,7 @@ def show(app: App, output_format: str) -> None:
     from penguinctl import trust_view  # noqa: PLC0415 -- --help stays quick
     from penguinctl.trust_renewal import warn  # noqa: PLC0415 -- as above
 
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     document, digest = store.current(), store.pin()
     proposed = _proposed(app, document)
 
@@ -77,7 +78,7 @@ def renew(app: App, *, passphrase_file: Path | None, output_format: str) -> None
     """
     from penguindome.trust import renewed  # noqa: PLC0415 -- --help stays quick
 
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     following = renewed(store.current(), app.now)
     _publish(app, store, following, passphrase_file, output_format)
 
@@ -119,7 +120,7 @@ def add(
     from penguindome.openpgp import key_fingerprint  # noqa: PLC0415 -- --help stays quick
     from penguindome.trust import joined  # noqa: PLC0415 -- as above
 
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     key = key_file.read_bytes()
     following = joined(store.current(), operator, key, app.now)
     ui.note(f"The key of {operator}: {key_fingerprint(key)}")
@@ -145,7 +146,7 @@ def remove(
     """
     from penguindome.trust import left  # noqa: PLC0415 -- --help stays quick
 
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     following = left(store.current(), operator, app.now)
     if not yes:
         _confirm(operator, f"let nothing that {operator} signs count")

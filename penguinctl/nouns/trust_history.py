@@ -9,7 +9,7 @@ import click
 from penguinctl import listing
 from penguinctl.app import App, pass_app
 from penguinctl.listing import list_options
-from penguinctl.nouns import trust_server
+from penguinctl.trust_refresh import refreshed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def history(app: App, *, output_format: str) -> None:
     """
     from penguinctl import trust_history, trust_view  # noqa: PLC0415 -- --help stays quick
 
-    versions = trust_history.history(trust_server.refreshed(app).envelopes())
+    versions = trust_history.history(refreshed(app).envelopes())
 
     def human(found: Sequence[Version]) -> None:
         trust_view.show_history(found, app.now)

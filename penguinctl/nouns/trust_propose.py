@@ -10,9 +10,9 @@ import click
 
 from penguinctl import output, ui
 from penguinctl.app import App, pass_app
-from penguinctl.nouns import trust_server
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguinctl.trust_refresh import refreshed
 from penguindome.errors import InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def propose(
     wish = Wish(**wished)
     if wish.empty():
         raise click.UsageError("say what shall change; --renew for nothing but another year")
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     following = drafted(wish, store.current(), app)
     key = signing.own_key(app.profile, passphrase_file)
     check_root(store.current(), following, key.fingerprint)

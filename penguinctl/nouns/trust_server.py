@@ -10,6 +10,7 @@ from penguinctl import moments, output, ui
 from penguinctl.app import App, pass_app
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguinctl.trust_refresh import refreshed
 from penguindome.errors import PreconditionFailed
 from penguindome.times import to_unix_ms
 
@@ -144,15 +145,6 @@ def addresses(
             said(app, document, proposed)
 
     output.answer(output_format, value, human)
-
-
-def refreshed(app: App) -> TrustStore:
-    """Return the pinned trust documents, the server's newer ones verified and added."""
-    from penguinctl.trust_store import TrustStore  # noqa: PLC0415 -- --help stays quick
-
-    store = TrustStore(app.folder)
-    store.refresh(app.session, app.now)
-    return store
 
 
 def publish(

@@ -12,6 +12,7 @@ from penguinctl.nouns import trust_server
 from penguinctl.nouns.trust_propose import confirm
 from penguinctl.options import passphrase_option, yes_option
 from penguinctl.output import output_option
+from penguinctl.trust_refresh import refreshed
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def sign(
 
     if yes and not compared:
         raise click.UsageError("--yes needs --hash: the hash of what you looked at")
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     found = trust_proposals.required(app.session, store.current(), app.now)
     key = signing.own_key(app.profile, passphrase_file)
     check_root(found.current, found.document, key.fingerprint)
@@ -116,7 +117,7 @@ def publish(app: App, output_format: str) -> None:
     """
     from penguinctl import trust_proposals, trust_view  # noqa: PLC0415 -- --help stays quick
 
-    store = trust_server.refreshed(app)
+    store = refreshed(app)
     found = trust_proposals.required(app.session, store.current(), app.now)
     if not found.standing.complete:
         raise PreconditionFailed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguinctl import device_keys, known_keys, ordering, wire
 from penguinctl.envelopes import from_message
-from penguinctl.nouns.trust_server import refreshed
+from penguinctl.trust_refresh import refreshed
 from penguindome.errors import (
     InvalidInput,
     NotSupported,

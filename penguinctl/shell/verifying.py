@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from penguinctl import known_keys, moments, ui
 from penguinctl.device_keys import Vouching, of_session, vouched_by
-from penguinctl.nouns.trust_server import refreshed
 from penguinctl.shell import recording
 from penguinctl.shell.opening import order_of, session_of
 from penguinctl.shell.receipts import recorded_chain
+from penguinctl.trust_refresh import refreshed
 from penguindome import keys
 from penguindome.display import printable
 

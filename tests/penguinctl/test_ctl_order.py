@@ -1,6 +1,8 @@
 """penguinctl order: several signatures, verified before they are given."""
 
 import json
+import os
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
@@ -169,6 +171,30 @@ def test_what_a_device_would_refuse_is_not_approved(pair, changes, words):
     result = pair.bob("order", "approve", order_id, "--yes")
     assert (result.code, words in result.err) == (4, True), result.err
     assert pair.simulator.requests("ApproveOrder") == []
+
+
+@pytest.mark.parametrize("how", ["of something else", "by somebody else"])
+def test_a_signature_that_is_not_ours_goes_nowhere(pair, how):
+    bob = pair.bob.profile / "gnupg"
+    (key,) = [one for one, name in pair.book.trust().operators.items() if name == "bob"]
+    signs = {
+        "of something else": 'LC_ALL=C sed s/harmless/dreadful/ | "$gpg" "$@"',
+        "by somebody else": f'"$gpg" --homedir {bob} --batch --local-user {key} --detach-sign',
+    }[how]
+    stand_in = pair.alice.home / "bin" / "gpg"
+    stand_in.parent.mkdir()
+    stand_in.write_text(
+        f"#!/bin/sh\ngpg={shutil.which('gpg')}\n"
+        f'case "$*" in *--detach-sign*) {signs} ;; *) "$gpg" "$@" ;; esac\n'
+    )
+    stand_in.chmod(0o755)
+    path = f"{stand_in.parent}:{os.environ['PATH']}"
+    done = pair.alice("run", "web-1", "--reason", "it is", "--", "harmless", PATH=path)
+    gpgconf = ["gpgconf", "--homedir", str(bob), "--kill", "gpg-agent"]
+    subprocess.run(gpgconf, check=True, timeout=60)
+    assert (done.code, "our own signature does not verify" in done.err) == (7, True), done.err
+    assert pair.simulator.requests("SubmitOrder") == []
+    assert pair.alice("run", "web-1", "--reason", "it is", "--", "harmless").code == 0
 
 
 def test_a_payload_that_was_exchanged_is_not_approved(pair):
