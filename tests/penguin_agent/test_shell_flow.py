@@ -62,6 +62,8 @@ class Tap:
         self.endpoint.joined(0)
         self.recorded, self.at_once, self.may_at_once = bytearray(), 0, True
         self.sent, self.fails = [], None
+        # Rounds of the event loop that writing takes; by how many bytes recording was ahead of it.
+        self.rounds, self.ahead = 0, 0
         self.may_record = asyncio.Event()
         self.may_record.set()
         self.writing = asyncio.create_task(self.endpoint.write_with(self.write))
@@ -70,6 +72,8 @@ class Tap:
         self.faucet = Faucet(self.source, Frame.OUTPUT, self.endpoint, self)
 
     async def write(self, what):
+        for _ in range(self.rounds):
+            await asyncio.sleep(0)
         if isinstance(what, bytes):
             self.sent.append(self.operator.take(what)[1])
 
@@ -84,6 +88,7 @@ class Tap:
         if self.fails is not None:
             raise self.fails
         self.recorded += b"".join(lines)
+        self.ahead = max(self.ahead, len(self.recorded) - sum(map(len, self.sent)))
 
     def output_soon(self, data):
         self.recorded += data
@@ -176,6 +181,20 @@ def test_nothing_of_a_flood_is_sent_before_it_is_recorded():
         assert b"".join(tap.sent) == bytes(tap.recorded) == flood
 
     asyncio.run(work())
+
+
+def test_what_is_sent_goes_on_its_way_while_more_is_read():
+    async def work():
+        tap = Tap(window_bytes=1_000_000)
+        tap.rounds = 1
+        flood_of(tap, 512 * 1024)
+        os.close(tap.into)
+        await asyncio.wait_for(tap.faucet.run(), 5)
+        os.close(tap.source)
+        return tap.ahead
+
+    frame = 64 * 1024
+    assert asyncio.run(work()) <= 3 * frame
 
 
 def test_what_cannot_be_recorded_is_not_sent_and_ends_it():

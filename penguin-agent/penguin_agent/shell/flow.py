@@ -86,7 +86,7 @@ class Faucet:
             return
         self._read()
         if self._filled >= _HANDED_OVER_BYTES:
-            self._fill(None)
+            self._fill()
         recorder = self._recorder
         is_short = self._filled < _ENOUGH_BYTES and not self._is_over
         if not is_short or not (recorder is None or recorder.has_room(self._filled)):
@@ -101,12 +101,12 @@ class Faucet:
         before: Begun | None = None
         while True:
             await self._endpoint.wait_room()
-            self._fill(before)
+            await self._fill_up(before)
             if before is not None:
                 await before.rest()
             if self._is_busy and _SMALL_BYTES <= self._filled < _ENOUGH_BYTES:
                 await asyncio.sleep(_JOIN_SECONDS)
-                self._fill(None)
+                await self._fill_up(None)
             data = self._taken()
             before = Begun(self._hand_on(data)) if data else None
             if len(data) < _ENOUGH_BYTES or self._is_over:
@@ -137,16 +137,29 @@ class Faucet:
         data, self._filled = bytes(self._buffer[: self._filled]), 0
         return data
 
-    def _fill(self, before: Begun | None) -> None:
+    async def _fill_up(self, before: Begun | None) -> None:
         """Read what there is now, and what is about to come, up to a frame's limit.
 
-        Where nothing is there yet, `before` does its next step.
+        Where nothing is there yet, `before` does its next step; and what was sent goes on its way,
+        or it would wait until nothing more may be sent.
         """
+        await pause()
         while self._filled < DATA_LIMIT_BYTES and not self._is_over:
             if self._read() or (before is not None and before.step()):
                 continue
-            if self._filled < _HANDED_OVER_BYTES or not self._is_flooded():
+            await pause()
+            if not self._follows():
                 return
+
+    def _fill(self) -> None:
+        """Read the same in a callback, where nothing waits."""
+        while self._filled < DATA_LIMIT_BYTES and not self._is_over:
+            if not (self._read() or self._follows()):
+                return
+
+    def _follows(self) -> bool:
+        """Tell whether more came while it was waited for, if that is worth it."""
+        return self._filled >= _HANDED_OVER_BYTES and self._is_flooded()
 
     def _read(self) -> bool:
         """Read once; tell whether there was something."""
