@@ -156,8 +156,8 @@ def run(arguments: Sequence[str]) -> int:
         return _bug(error)
     finally:
         # Who signed nothing has not loaded it.
-        if (signing := sys.modules.get("penguinctl.signing")) is not None:
-            signing.wait_for_ends()
+        if (gpg_agent := sys.modules.get("penguinctl.gpg_agent")) is not None:
+            gpg_agent.end_agents()
     return result if isinstance(result, int) else exits.OK
 
 

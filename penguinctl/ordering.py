@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from penguinctl import devices, order_render, signing, ui, wire
 from penguinctl.envelopes import to_message
@@ -126,6 +126,7 @@ def signed(
     passphrase_file: Path | None,
     yes: bool,
     ask: Callable[[], None] | None = None,
+    trust: TrustDocument | None = None,
 ) -> Signed:
     """Show an order as it will be signed, ask if somebody is there, and sign it.
 
@@ -135,6 +136,7 @@ def signed(
         passphrase_file: For automation.
         yes: Whether nothing is asked.
         ask: Asks instead, whoever is there, and raises PreconditionFailed after a no.
+        trust: The newest document, by whoever has just asked the server for it.
 
     Raises:
         Forbidden: This operator's signature does not count for it, or devices would refuse it.
@@ -144,7 +146,7 @@ def signed(
     """
     kind = kind_of(draft.kind)
     payload = _payload(app, kind, draft)
-    trust = refreshed(app).current()
+    trust = trust or refreshed(app).current()
     key = signing.own_key(app.profile, passphrase_file)
     check_role(trust, kind, key.fingerprint)
     said = read_payload(payload)
@@ -254,12 +256,7 @@ def confirm(question: str) -> None:
         PreconditionFailed: `not-confirmed`.
     """
     if ui.ask(f"{question} [y/N]").lower() not in ("y", "yes"):
-        not_confirmed()
-
-
-def not_confirmed() -> NoReturn:
-    """Raise the error that says that nothing was done."""
-    raise PreconditionFailed("not confirmed", code="not-confirmed", remedy="Nothing was done")
+        raise PreconditionFailed("not confirmed", code="not-confirmed", remedy="Nothing was done")
 
 
 def submit(

@@ -1,24 +1,18 @@
 """Signing with the operator's own OpenPGP key, on the operator's own machine.
 
 What is signed are bytes held in memory; each signature is verified again, as a device would do it,
-before it goes anywhere. A key that penguinctl makes lives in a GnuPG home of its own, and the agent
-that gpg starts there is ended after each use, beside what comes next.
+before it goes anywhere. A key that penguinctl makes lives in a GnuPG home of its own.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gnupg
-
+from penguinctl import gpg_agent
 from penguinctl.exits import NotVerified
 from penguinctl.gpg_home import check_short, check_unlocked
 from penguindome.envelope import Envelope, signed_bytes
@@ -26,14 +20,11 @@ from penguindome.errors import Forbidden, InvalidInput, NotFound, PreconditionFa
 from penguindome.gpgv import verify_detached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import gnupg
 
     from penguinctl.profile import Profile
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
-_END_SECONDS = 10
-# What ends agents at this moment.
-_ending: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +64,17 @@ def own_key(profile: Profile, passphrase_file: Path | None) -> SigningKey:
             code="no-signing-key",
             remedy="Run `penguinctl init` again, with --gpg-key for a key of your own",
         )
-    home = Path(profile.gpg_home) if profile.gpg_home else None
     passphrase = read_passphrase(passphrase_file)
-    return SigningKey(profile.signing_key, home, profile.own_home, passphrase)
+    return SigningKey(profile.signing_key, _home_of(profile), profile.own_home, passphrase)
+
+
+def get_ready(profile: Profile) -> None:
+    """Begin to get gpg ready for somebody who is going to sign with the profile's key."""
+    gpg_agent.get_ready(_home_of(profile), own_home=profile.own_home)
+
+
+def _home_of(profile: Profile) -> Path | None:
+    return Path(profile.gpg_home) if profile.gpg_home else None
 
 
 def existing_key(text: str, home: Path | None, passphrase: str | None) -> SigningKey:
@@ -95,7 +94,7 @@ def existing_key(text: str, home: Path | None, passphrase: str | None) -> Signin
         )
     check_short(home)
     key = SigningKey(fingerprint, home, own_home=False, passphrase=passphrase)
-    with _gpg(key.home, own_home=False) as gpg:
+    with gpg_agent.opened(key.home, own_home=False) as gpg:
         known = {entry["fingerprint"] for entry in gpg.list_keys(secret=True)}
     if fingerprint not in known:
         raise NotFound(
@@ -126,7 +125,7 @@ def make_key(
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_unlocked(home)
     address = f"{operator}@{fleet[:8]}.invalid"
-    with _gpg(home, own_home=own_home) as gpg:
+    with gpg_agent.opened(home, own_home=own_home) as gpg:
         # An interrupted run may have left its key.
         made = [
             entry["fingerprint"]
@@ -162,7 +161,7 @@ def _generate(gpg: gnupg.GPG, operator: str, address: str, passphrase: str | Non
 
 def public_key(key: SigningKey) -> bytes:
     """Return the key's minimal public part, binary."""
-    with _gpg(key.home, own_home=key.own_home) as gpg:
+    with gpg_agent.opened(key.home, own_home=key.own_home) as gpg:
         return _public_part(gpg, key)
 
 
@@ -188,7 +187,7 @@ def sign(key: SigningKey, kind: str, payload: bytes, *, verifies: bool = True) -
     """
     check_short(key.home)
     message = signed_bytes(kind, payload)
-    with _gpg(key.home, own_home=key.own_home) as gpg, ThreadPoolExecutor(1) as beside:
+    with gpg_agent.opened(key.home, own_home=key.own_home) as gpg, ThreadPoolExecutor(1) as beside:
         exported = beside.submit(_public_part, gpg, key) if verifies else None
         signature = _signature(gpg, key, message)
         ours = None if exported is None else exported.result()
@@ -233,63 +232,3 @@ def unverified(key: SigningKey, reason: str = "devices would not take it") -> No
         subject=key.fingerprint,
         remedy="The key may be expired, revoked or of a kind that devices refuse",
     )
-
-
-@contextmanager
-def _gpg(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
-    """Open a GnuPG home, and have the agent of a home that is ours ended."""
-    wait_for_ends()
-    environment = dict(os.environ)
-    if "GPG_TTY" not in environment and os.isatty(2):
-        environment["GPG_TTY"] = os.ttyname(2)
-    # Whom gpg would trust means nothing here, and a lock on that would be waited for.
-    options = ["--no-auto-check-trustdb", *(["--no-options"] if own_home else [])]
-    try:
-        gpg = gnupg.GPG(
-            gnupghome=None if home is None else str(home), options=options, env=environment
-        )
-    except (OSError, ValueError) as error:
-        raise PreconditionFailed(
-            f"gpg cannot be used: {error}", remedy="Install GnuPG (package gnupg)"
-        ) from error
-    if not own_home or home is None:
-        yield gpg
-        return
-    with _used(home) as used:
-        try:
-            yield gpg
-        finally:
-            # Another penguinctl that signs at this moment needs the agent, and ends it itself.
-            with suppress(BlockingIOError):
-                fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _ending.append(_begin_to_end_agent(home, used))
-
-
-@contextmanager
-def _used(home: Path) -> Iterator[int]:
-    """Hold a home's shared lock; whoever gets it alone may end the agent."""
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _begin_to_end_agent(home: Path, used: int) -> subprocess.Popen[bytes]:
-    """Have a home's agent ended by a process that keeps the home locked until that is done."""
-    return subprocess.Popen(
-        ["gpg-connect-agent", "--homedir", str(home), "--no-autostart", "KILLAGENT", "/bye"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(used,),
-        start_new_session=True,
-    )
-
-
-def wait_for_ends() -> None:
-    """Wait until the agents are ended of which that was wanted."""
-    while _ending:
-        with suppress(subprocess.TimeoutExpired):
-            _ending.pop().wait(_END_SECONDS)

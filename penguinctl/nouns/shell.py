@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,11 +121,12 @@ def shell(
     shell, several are run as they are. At the beginning of a line, ~. ends the session and ~? lists
     more. The exit status is the program's, or 255 where there was no session or it was cut short.
     """
+    character = _escape(escape)
+    _get_gpg_ready(app)
     from penguinctl.shell.opening import open_session  # noqa: PLC0415 -- --help stays quick
     from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
     from penguinctl.shell.terminal import size  # noqa: PLC0415 -- as above
 
-    character = _escape(escape)
     if terminal is None:
         terminal = not command and sys.stdin.isatty()
     body = {"argv": command, "terminal": terminal, **_terminal(*size()), **_limits(**wishes)}
@@ -144,6 +146,14 @@ def shell(
         ui.note(ui.Styled("penguinctl: ", "red"), " ".join(error.text().split("\n")))
         return FAILED
     return end_quickly(_told(how, device, at_terminal=terminal))
+
+
+def _get_gpg_ready(app: App) -> None:
+    """Have gpg start while everything is loaded; what is wrong is told where it signs."""
+    from penguinctl import signing  # noqa: PLC0415 -- --help stays quick
+
+    with suppress(PenguinDomeError, OSError):
+        signing.get_ready(app.profile)
 
 
 def _terminal(columns: int, rows: int) -> dict[str, Any]:

@@ -82,20 +82,23 @@ def open_session(
     """
     picked = _picked(app, selector, wait=wait)
     (device,) = picked.devices
-    _look_before(app, device, accept_key)
+    trust = refreshed(app).current()
+    _look_before(app, device, trust, accept_key)
     ephemeral = Ephemeral()
     body = ShellBody(hostnames=picked.hostnames, operator_key=ephemeral.public, **wishes)
     draft = ordering.Draft("shell", body.to_json(), picked.device_ids, TTL, reason)
     # What opens a terminal is not asked about twice: gpg may ask for the key's passphrase.
-    signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True)
-    _check_moderated(body, signed.trust)
+    signed = ordering.signed(app, draft, passphrase_file=passphrase_file, yes=True, trust=trust)
+    _check_moderated(body, trust)
     order_id = _agreed(app, signed)
-    device_key = _device_key(app, order_id, device, signed.trust, accept_key)
+    device_key = _device_key(app, order_id, device, trust, accept_key)
     expected = _expected(signed, device.device_id, order_id)
     return Opened(order_id, signed.envelope.payload, ephemeral, expected, device_key)
 
 
-def _look_before(app: App, device: device_pb2.Device, accept_key: str) -> None:
+def _look_before(
+    app: App, device: device_pb2.Device, trust: TrustDocument, accept_key: str
+) -> None:
     """Refuse a device's key before anything is signed, as far as the server tells it by then."""
     request = wire.device_pb2.GetDeviceKeysRequest(device_ids=[device.device_id])
     # An earlier server tells it once there is a session.
@@ -104,7 +107,6 @@ def _look_before(app: App, device: device_pb2.Device, accept_key: str) -> None:
         for one in response.devices:
             offered = device_keys.of_device(app, one)
             if offered.device_id == device.device_id:
-                trust = refreshed(app).current()
                 _meet(app, device, offered, trust, accept_key)
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from penguinctl import ui
 from penguinctl.escapes import Escapes
+from penguinctl.gpg_agent import end_agents
 from penguinctl.shell import terminal
 from penguinctl.shell.client import LEFT, Client
 from penguinctl.shell.keyboard import Keyboard, follow_size
 from penguinctl.shell.leg import Leg
 from penguinctl.shell.opening import call_off, end_session
 from penguinctl.shell.screen import Screen
-from penguinctl.signing import wait_for_ends
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
 
@@ -146,7 +146,7 @@ def _channel(app: App) -> Any:
 
 def end_quickly(status: int) -> NoReturn:
     """End the program although a thread may still wait for standard input."""
-    wait_for_ends()
+    end_agents()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -11,7 +11,7 @@ os.environ["GRPC_VERBOSITY"] = "NONE"
 
 import pytest
 
-from penguinctl import signing
+from penguinctl import gpg_agent
 from tests.penguinctl import samples
 from tests.penguinctl.pty_capture import run_in_terminal
 from tests.penguinctl.pty_session import Session
@@ -152,4 +152,4 @@ def done_order(book, commander):
 def no_ends_left():
     """Ask about what ends gpg's agents, where a test itself signed: it is a zombie until then."""
     yield
-    signing.wait_for_ends()
+    gpg_agent.end_agents()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penguinctl import signing
+from penguinctl import gpg_agent, signing
 from penguindome.errors import PreconditionFailed
 
 FLEET = "0" * 32
@@ -20,7 +20,7 @@ def homes():
     """Yield a short folder; gpg's agents in its folders are ended."""
     folder = Path(tempfile.mkdtemp(prefix="pd"))
     yield folder
-    signing.wait_for_ends()
+    gpg_agent.end_agents()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -3,28 +3,16 @@
 import secrets
 import stat
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from penguindome import trust
+from tests.harness.gpg_agents import gpg_agents
 from tests.penguinctl.conftest import ENTRY
 
 
 def hash_line(result):
     return next(word for word in result.err.split() if len(word) == 64)
-
-
-def gpg_agents(folder):
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if "gpg-agent" in line[0] and any(str(folder) in word for word in line):
-            found.append(line)
-    return found
 
 
 def test_first_admin_makes_and_publishes_trust_and_is_told_the_threshold(fresh, ctl):

@@ -10,7 +10,7 @@ from datetime import timedelta
 import grpc
 import pytest
 
-from penguinctl import signing
+from penguinctl import gpg_agent, signing
 from penguindome.channels import sync_channel
 from penguindome.envelope import make_payload, signed_bytes
 from penguindome.error_wire import from_rpc_error
@@ -110,7 +110,7 @@ def new_home(fleet):
     """Return where a second key may live; no agent stays there."""
     home = fleet.folder / "g2"
     yield home
-    signing.wait_for_ends()
+    gpg_agent.end_agents()
     # Bob's own penguinctl leaves the agent of a home that is not its own.
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True, timeout=20)
 
