@@ -10,7 +10,7 @@ import fcntl
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,11 @@ def get_ready(home: Path | None, *, own_home: bool) -> None:
     Nothing is done for a home that is not ours, and what is wrong with one is left to be told when
     it is opened.
     """
-    if not own_home or home is None or home in _ready or not _can_be_opened(home):
+    if not own_home or home is None or home in _ready:
         return
     _wait()
-    with ExitStack() as stack:
+    with suppress(PreconditionFailed, OSError), ExitStack() as stack:
+        check_short(home)
         stack.enter_context(_used(home))
         # Ended before the agent is: what was begun to be started is there by then.
         stack.enter_context(ThreadPoolExecutor(1)).submit(_start, home)
@@ -63,7 +64,7 @@ def opened(home: Path | None, *, own_home: bool) -> Iterator[gnupg.GPG]:
     if not own_home or home is None:
         yield gpg
         return
-    with _ready.pop(home, nullcontext()), _used(home):
+    with _ready.pop(home, None) or _used(home):
         yield gpg
 
 
@@ -79,14 +80,6 @@ def _wait() -> None:
     while _ending:
         with suppress(subprocess.TimeoutExpired):
             _ending.pop().wait(_END_SECONDS)
-
-
-def _can_be_opened(home: Path) -> bool:
-    try:
-        check_short(home)
-    except PreconditionFailed:
-        return False
-    return home.is_dir()
 
 
 def _start(home: Path) -> None:
