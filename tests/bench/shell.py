@@ -21,11 +21,11 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
-from tests.bench.shell_bars import missed, show
+from tests.bench.shell_bars import BULK, missed, show
 from tests.bench.ssh_loopback import LoopbackSsh
 from tests.harness.fleet import Fleet
 from tests.harness.terminal import Terminal
@@ -33,6 +33,8 @@ from tests.stories.shells import NOTHING, env_of, shell_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
 
 PROMPT = b"far> "
 BASH = ("env", f"PS1={PROMPT.decode()}", "bash", "--norc", "--noprofile", "-i")
@@ -44,7 +46,6 @@ KEYS = 200
 TURN = 50
 APART_SECONDS = 0.010
 SLOW_BYTES_PER_SECOND = 1_000_000
-BULK = {"base64": b"head -c 12M /dev/zero | base64", "seq": b"seq 1500000"}
 MIB = 1024 * 1024
 
 
@@ -95,7 +96,8 @@ def _round(
             terminals[way].quiet()
         _merge(values, _echo(terminals, "bash"))
         _merge(values, _echo_of_cat(terminals, "cat"))
-        _merge(values, _floods(terminals, recordings))
+        for name in BULK:
+            _merge(values, _floods(terminals, recordings, name))
         for way, terminal in terminals.items():
             values[way] |= _interrupted(terminal)
             _merge(values, _echo_of_cat({way: terminal}, "cat after"))
@@ -104,20 +106,33 @@ def _round(
     return values
 
 
+def _in_turns(
+    ways: Mapping[str, T], turns: int, measure: Callable[[T], list[float]]
+) -> dict[str, list[float]]:
+    """Return what is measured of each way, some of one, some of the next, and so on."""
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(turns):
+        for way, one in ways.items():
+            found[way] += measure(one)
+    return found
+
+
 def _prompts(
     ways: Mapping[str, Callable[..., list[str]]], env: Mapping[str, str]
 ) -> dict[str, dict[str, float]]:
     """Return how long it takes until a shell without settings of its own shows its prompt."""
-    took: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(PROMPTS):
-        for way, words in ways.items():
-            with Terminal(words(*BASH), env) as terminal:
-                terminal.see(PROMPT)
-                took[way].append(_milliseconds(terminal.started))
-                terminal.quiet()
-                terminal.type(b"exit\r")
-                terminal.quiet()
-    return {way: {"prompt": median(some)} for way, some in took.items()}
+
+    def prompt(words: Callable[..., list[str]]) -> list[float]:
+        with Terminal(words(*BASH), env) as terminal:
+            terminal.see(PROMPT)
+            took = _milliseconds(terminal.started)
+            terminal.quiet()
+            terminal.type(b"exit\r")
+            terminal.quiet()
+        return [took]
+
+    found = _in_turns(ways, PROMPTS, prompt)
+    return {way: {"prompt": median(took)} for way, took in found.items()}
 
 
 def _merge(values: dict[str, dict[str, float]], more: dict[str, dict[str, float]]) -> None:
@@ -125,19 +140,18 @@ def _merge(values: dict[str, dict[str, float]], more: dict[str, dict[str, float]
         values[way] |= found
 
 
-def _floods(terminals: Mapping[str, Terminal], recordings: Path) -> dict[str, dict[str, float]]:
+def _floods(
+    terminals: Mapping[str, Terminal], recordings: Path, name: str
+) -> dict[str, dict[str, float]]:
     """Return the rates at which much is shown, MB/s."""
-    rates: dict[str, dict[str, list[float]]] = {
-        way: {name: [] for name in BULK} for way in terminals
-    }
-    for _ in range(FLOODS):
-        for name, line in BULK.items():
-            for way, terminal in terminals.items():
-                rates[way][name].append(_bulk(terminal, line))
-                _wait_handed_in(recordings)
-    return {
-        way: {name: median(some) for name, some in found.items()} for way, found in rates.items()
-    }
+
+    def flood(terminal: Terminal) -> list[float]:
+        rate = _bulk(terminal, BULK[name])
+        _wait_handed_in(recordings)
+        return [rate]
+
+    found = _in_turns(terminals, FLOODS, flood)
+    return {way: {name: median(rates)} for way, rates in found.items()}
 
 
 def _wait_handed_in(recordings: Path) -> None:
@@ -175,10 +189,7 @@ def _login(words: list[str], env: Mapping[str, str]) -> float:
 
 def _echo(terminals: Mapping[str, Terminal], name: str) -> dict[str, dict[str, float]]:
     """Return percentiles of how long a typed letter takes to be shown."""
-    took: dict[str, list[float]] = {way: [] for way in terminals}
-    for _ in range(KEYS // TURN):
-        for way, terminal in terminals.items():
-            took[way] += _turn(terminal)
+    took = _in_turns(terminals, KEYS // TURN, _turn)
     cuts = {way: quantiles(some, n=100) for way, some in took.items()}
     return {way: {f"{name} p50": cut[49], f"{name} p99": cut[98]} for way, cut in cuts.items()}
 
