@@ -67,17 +67,28 @@ def package_folders() -> tuple[str, ...]:
 
 
 def restart_command(
-    arguments: Sequence[str], folders: Sequence[str], module: str = "penguin_agent.cli"
+    arguments: Sequence[str],
+    folders: Sequence[str],
+    module: str = "penguin_agent.cli",
+    *,
+    bare: bool = False,
 ) -> list[str]:
     """Return the command that runs a module's `main` in a new, isolated interpreter.
 
     Our folders go last in the search path, so that nothing beside them can stand in for a library.
+
+    Args:
+        arguments: The module's.
+        folders: Where our own packages are.
+        module: Which.
+        bare: Whether there are no other libraries than Python's own, which starts sooner.
     """
     code = (
         "import sys; sys.path += [p for p in " + repr(list(folders)) + " if p not in sys.path]; "
         f"from {module} import main; sys.exit(main(sys.argv[1:]))"
     )
-    return [sys.executable, "-I", "-B", "-c", code, *arguments]
+    options = ["-I", "-B", *(["-S"] if bare else [])]
+    return [sys.executable, *options, "-c", code, *arguments]
 
 
 def secure(arguments: Sequence[str]) -> None:

@@ -1,43 +1,41 @@
 """Start one program of a session, and leave no process of it behind: a small process of its own.
 
-It runs by itself (python -I -S holder.py SOCKET), so that it starts quickly and imports nothing of
-ours. Everything that the program starts stays below it: orphans come to it (PR_SET_CHILD_SUBREAPER)
-instead of to init. When the program ends, when it is told to, or when the agent is gone and the
-socket with it, it ends all of them. The program's parent is a process in between, so that whoever
-kills their parent ends the session, and keeps nothing. Standard input, output and error are the
-session's; the socket carries one JSON object a line each way. Source: prctl(2), setsid(2), proc(5).
+An operator waits for its start: it imports next to nothing, and `signal` and `socket` without their
+enumerations. Everything that the program starts stays below it: orphans come to it
+(PR_SET_CHILD_SUBREAPER) instead of to init. When the program ends, when it is told to, or when the
+agent is gone and the socket with it, it ends all of them. The program's parent is a process in
+between, so that whoever kills their parent ends the session, and keeps nothing. Standard input,
+output and error are the session's; the socket carries lines of words each way.
+Source: prctl(2), setsid(2), proc(5).
 """
 
 from __future__ import annotations
 
-import contextlib
+import _signal as signal  # type: ignore[import-not-found] # what is beneath `signal`
+import _socket as socket  # what is beneath `socket`
 import fcntl
-import json
 import os
 import pwd
 import select
-import signal
-import socket
-import sys
 import termios
-import time
+
+from penguin_agent.shell.processes import end_all, kill, reap, suppressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
 
 PR_SET_CHILD_SUBREAPER = 36
-POLITE_SECONDS = 1.0
-STEP_SECONDS = 0.02
-KILL_ROUNDS = 400
 LINE_LIMIT = 1024 * 1024
 NOT_STARTED = 127
+# What is no UTF-8 in a word comes out as it was.
+_ERRORS = "surrogateescape"
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Hold one program until nothing of it is left."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    channel.connect(sys.argv[1])
+    channel.connect(arguments[0])
     _become_subreaper()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
@@ -45,8 +43,8 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     lines = Lines(channel)
-    wanted = lines.first()
-    if "user" not in wanted:
+    word, *wanted = lines.first() or ["end"]
+    if word != "begin":
         # Whoever wanted it wants it no more.
         return NOT_STARTED
     parent, child = _start(wanted)
@@ -56,8 +54,19 @@ def main() -> int:
         status = _hold(lines, wakes, parent, child)
     finally:
         end_all()
-    _say(channel, {"status": status})
+    with suppressed(OSError):
+        channel.sendall(line_of("status", str(status)))
     return status
+
+
+def line_of(*words: str) -> bytes:
+    """Return a line of words, of which each may hold anything."""
+    return b" ".join(one.encode("utf-8", _ERRORS).hex().encode() for one in words) + b"\n"
+
+
+def words_of(line: bytes) -> list[str]:
+    """Return the words of a line."""
+    return [bytes.fromhex(one).decode("utf-8", _ERRORS) for one in line.decode().split(" ")]
 
 
 class Lines:
@@ -69,21 +78,21 @@ class Lines:
         self.over = False
         self._buffer = b""
 
-    def first(self) -> dict[str, Any]:
-        """Wait for the first line."""
+    def first(self) -> list[str]:
+        """Wait for the first line; return its words."""
         while b"\n" not in self._buffer and not self.over:
             self._read()
-        return next(iter(self.complete()), {})
+        return next(iter(self.complete()), [])
 
-    def take(self) -> list[dict[str, Any]]:
-        """Read what is there; return complete lines."""
+    def take(self) -> list[list[str]]:
+        """Read what is there; return the words of complete lines."""
         self._read()
         return self.complete()
 
-    def complete(self) -> list[dict[str, Any]]:
-        """Return complete lines, and forget them."""
+    def complete(self) -> list[list[str]]:
+        """Return the words of complete lines, and forget them."""
         *lines, self._buffer = self._buffer.split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [words_of(line) for line in lines]
 
     def _read(self) -> None:
         try:
@@ -100,24 +109,24 @@ def _hold(lines: Lines, wakes: int, parent: int, child: int) -> int:
     while status is None:
         ready = select.select([lines.channel.fileno(), wakes], [], [])[0]
         if wakes in ready:
-            with contextlib.suppress(BlockingIOError):
+            with suppressed(BlockingIOError):
                 os.read(wakes, 512)
-        _kill(parent, signal.SIGCONT)
+        kill(parent, signal.SIGCONT)
         ended = reap()
         status = ended.get(child)
         if parent in ended and status is None:
             return _ended(child)
-        for word in lines.take() if lines.channel.fileno() in ready else []:
-            if word.get("end"):
+        for words in lines.take() if lines.channel.fileno() in ready else []:
+            if words[0] == "end":
                 return _ended(child)
-            _signal(child, word.get("signal", ""))
+            _signal(child, words[-1])
         if lines.over:
             return _ended(child)
     return status
 
 
 def _ended(child: int) -> int:
-    return end_all().get(child, 128 + signal.SIGKILL)
+    return end_all().get(child, int(128 + signal.SIGKILL))
 
 
 def _signal(child: int, name: str) -> None:
@@ -126,84 +135,18 @@ def _signal(child: int, name: str) -> None:
     if number is None:
         return
     group = child
-    with contextlib.suppress(OSError):
+    with suppressed(OSError):
         # The terminal is known by the program's own standard input.
         descriptor = os.open(f"/proc/{child}/fd/0", os.O_RDWR | os.O_NOCTTY)
         try:
             group = os.tcgetpgrp(descriptor)
         finally:
             os.close(descriptor)
-    with contextlib.suppress(OSError):
+    with suppressed(OSError):
         os.killpg(group, number)
 
 
-def reap() -> dict[int, int]:
-    """Collect everybody who ended; return statuses by pid, as shells show them."""
-    ended: dict[int, int] = {}
-    while not is_alone():
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            break
-        code = os.waitstatus_to_exitcode(status)
-        ended[pid] = code if code >= 0 else 128 - code
-    return ended
-
-
-def end_all() -> dict[int, int]:
-    """End everything below this process: politely, then for certain; return statuses."""
-    ended = reap()
-    limit = time.monotonic() + POLITE_SECONDS
-    for number in (signal.SIGHUP, signal.SIGCONT, signal.SIGTERM):
-        for pid in descendants(os.getpid()):
-            _kill(pid, number)
-    while not is_alone() and time.monotonic() < limit:
-        time.sleep(STEP_SECONDS)
-        ended.update(reap())
-    for _ in range(KILL_ROUNDS):
-        if is_alone():
-            break
-        for pid in descendants(os.getpid()):
-            _kill(pid, signal.SIGKILL)
-        time.sleep(STEP_SECONDS)
-        ended.update(reap())
-    return ended
-
-
-def is_alone() -> bool:
-    """Tell whether nobody is below this process: the kernel knows, while /proc is read in steps."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return False
-
-
-def _kill(pid: int, number: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(pid, number)
-
-
-def descendants(top: int) -> list[int]:
-    """Return the pids below a process, but for zombies."""
-    children: dict[int, list[int]] = {}
-    states: dict[int, bytes] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 -- pathlib takes 10 ms to import
-        if not name.isdecimal():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 -- as above
-                words = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(words[1]), []).append(int(name))
-        states[int(name)] = words[0]
-    found = list(children.get(top, []))
-    for pid in found:
-        found += children.get(pid, [])
-    return [pid for pid in found if states[pid] not in (b"Z", b"X")]
-
-
-def _start(wanted: dict[str, Any]) -> tuple[int, int]:
+def _start(wanted: list[str]) -> tuple[int, int]:
     """Fork the program's parent, and by it the program; returns their pids."""
     told, tell = os.pipe2(os.O_CLOEXEC)
     parent = os.fork()
@@ -212,7 +155,7 @@ def _start(wanted: dict[str, Any]) -> tuple[int, int]:
             _stand_between(wanted, tell)
         except BaseException as error:  # noqa: BLE001 -- this process must never go on
             text = f"penguin-agent: {getattr(error, 'strerror', None) or error}\r\n"
-            with contextlib.suppress(OSError):
+            with suppressed(OSError):
                 os.write(2, text.encode())
         os._exit(NOT_STARTED)
     os.close(tell)
@@ -221,32 +164,39 @@ def _start(wanted: dict[str, Any]) -> tuple[int, int]:
     return parent, child
 
 
-def _stand_between(wanted: dict[str, Any], tell: int) -> None:
+def _stand_between(wanted: list[str], tell: int) -> None:
     """Be the program's parent, and nothing else, until it ends; the holder collects it then."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if not child:
-        _become(wanted)
+        _become(*wanted)
     os.write(tell, child.to_bytes(8, "little"))
     _let_go()
     os.closerange(3, tell + 1)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
 
 
-def _become(wanted: dict[str, Any]) -> None:
-    """Turn into the program: in a session of its own, on its terminal, as its user."""
+def _become(account: str, ends: str, count: str, *rest: str) -> None:
+    """Turn into the program: in a session of its own, on its terminal, as its user.
+
+    Args:
+        account: Its user.
+        ends: "terminal", or what is none.
+        count: How many words it has.
+        rest: The words, and then the variables that it gets, NAME=VALUE.
+    """
     for number in signal.valid_signals():
-        with contextlib.suppress(OSError, ValueError):
+        with suppressed(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.setsid()
-    if wanted.get("terminal"):
+    if ends == "terminal":
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     try:
-        user = pwd.getpwnam(wanted["user"])
+        user = pwd.getpwnam(account)
     except KeyError:
-        raise OSError(0, f"there is no account {wanted['user']}") from None
+        raise OSError(0, f"there is no account {account}") from None
     if os.geteuid() != user.pw_uid:
         os.initgroups(user.pw_name, user.pw_gid)
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
@@ -262,13 +212,13 @@ def _become(wanted: dict[str, Any]) -> None:
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
         "SHELL": shell,
-        **wanted["environment"],
+        **dict(one.split("=", 1) for one in rest[int(count) :]),
     }
-    words = wanted["argv"]
+    words = rest[: int(count)]
     if not words:
         os.execve(shell, [f"-{os.path.basename(shell)}"], environment)  # noqa: PTH119, S606 -- its job
     if len(words) == 1:
-        words = [shell, "-c", words[0]]
+        words = (shell, "-c", words[0])
     os.environ.clear()
     os.environ.update(environment)
     os.execvpe(words[0], words, environment)  # noqa: S606 -- its job
@@ -287,12 +237,3 @@ def _let_go() -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     os.close(nothing)
-
-
-def _say(channel: socket.socket, word: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):
-        channel.sendall(json.dumps(word).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
 import struct
-import sys
 import termios
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from penguin_agent.environment import package_folders, restart_command
 from penguin_agent.orders.launched import end_marked
-from penguin_agent.shell.holder import STEP_SECONDS, descendants
+from penguin_agent.shell.holder import line_of, words_of
+from penguin_agent.shell.processes import STEP_SECONDS, descendants, kill
 from penguindome.errors import PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-HOLDER = Path(__file__).with_name("holder.py")
+HOLDER = "penguin_agent.shell.holder"
 START_SECONDS = 10.0
 # How often what is left is killed, for two seconds.
 _KILL_ROUNDS = 100
@@ -92,7 +92,8 @@ class Program:
             listening.listen(1)
             listening.setblocking(False)
             theirs, outputs, keyboard = _ends(wanted.size)
-            words = wanted.launch((sys.executable, "-I", "-S", str(HOLDER), str(path)))
+            holder = restart_command((str(path),), package_folders(), HOLDER, bare=True)
+            words = wanted.launch(holder)
             try:
                 process = await asyncio.create_subprocess_exec(
                     *words,
@@ -103,8 +104,8 @@ class Program:
                     cwd="/",
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
                 )
-                holder = await _accepted(listening, process)
-                channel = await asyncio.open_unix_connection(sock=holder)
+                accepted = await _accepted(listening, process)
+                channel = await asyncio.open_unix_connection(sock=accepted)
             except (OSError, PreconditionFailed):
                 _close(*outputs.values(), keyboard)
                 raise
@@ -116,14 +117,9 @@ class Program:
     def begin(self) -> None:
         """Have the holder start the program."""
         wanted = self._wanted
-        self._say(
-            {
-                "user": wanted.user,
-                "argv": list(wanted.argv),
-                "environment": dict(wanted.environment),
-                "terminal": wanted.size is not None,
-            }
-        )
+        ends = "pipes" if wanted.size is None else "terminal"
+        variables = [f"{name}={value}" for name, value in wanted.environment.items()]
+        self._say("begin", wanted.user, ends, str(len(wanted.argv)), *wanted.argv, *variables)
 
     async def status(self) -> int:
         """Wait for the end of the program and of all that it started; return its exit status.
@@ -136,7 +132,7 @@ class Program:
         # read; its own exit status is the same.
         with contextlib.suppress(ConnectionError):
             while line := await self._reader.readline():
-                status = json.loads(line).get("status", status)
+                status = int(words_of(line)[-1])
         code = await self._process.wait()
         if status is not None or code >= 0:
             return int(code if status is None else status)
@@ -147,13 +143,13 @@ class Program:
 
     def signal(self, name: str) -> None:
         """Send a signal (`INT`, `TERM`, …) to what is in the foreground."""
-        self._say({"signal": name})
+        self._say("signal", name)
 
     def end(self) -> None:
         """Have everything ended; `status` tells when that is done."""
         # What runs as root may have stopped its holder.
-        _kill(self._holder, signal.SIGCONT)
-        self._say({"end": True})
+        kill(self._holder, signal.SIGCONT)
+        self._say("end")
 
     async def end_for_certain(self, status: asyncio.Future[int]) -> None:
         """Kill everything, for a holder that something keeps from doing it, until it has a status.
@@ -163,13 +159,13 @@ class Program:
         """
         for _ in range(_KILL_ROUNDS):
             for pid in descendants(self._holder):
-                _kill(pid, signal.SIGKILL)
-            _kill(self._holder, signal.SIGCONT)
+                kill(pid, signal.SIGKILL)
+            kill(self._holder, signal.SIGCONT)
             await asyncio.wait((status,), timeout=STEP_SECONDS)
             if status.done():
                 return
         for pid in (*descendants(self._holder), self._holder):
-            _kill(pid, signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
 
     def resize(self, columns: int, rows: int) -> None:
         """Set the terminal's size; the kernel tells the foreground."""
@@ -193,9 +189,9 @@ class Program:
         _close(*{*self.outputs.values(), self.input} - {-1})
         self.outputs, self.input = {}, -1
 
-    def _say(self, word: Mapping[str, Any]) -> None:
+    def _say(self, *words: str) -> None:
         if not self._writer.is_closing():
-            self._writer.write(json.dumps(word).encode() + b"\n")
+            self._writer.write(line_of(*words))
 
 
 def _ends(size: tuple[int, int] | None) -> tuple[list[int], dict[str, int], int]:
@@ -229,11 +225,6 @@ async def _accepted(listening: socket.socket, process: asyncio.subprocess.Proces
     if process.returncode is None:
         process.kill()
     raise PreconditionFailed("the program's holder does not start", code="not-started")
-
-
-def _kill(pid: int, number: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(pid, number)
 
 
 def _close(*descriptors: int) -> None:
