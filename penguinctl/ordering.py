@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penguinctl import devices, order_render, signing, ui, wire
+from penguinctl import devices, signing, ui, wire
 from penguinctl.envelopes import to_message
 from penguinctl.trust_refresh import refreshed
 from penguindome.display import printable
@@ -149,8 +149,10 @@ def signed(
     trust = trust or refreshed(app).current()
     key = signing.own_key(app.profile, passphrase_file)
     check_role(trust, kind, key.fingerprint)
-    said = read_payload(payload)
     if ask is not None or asks(yes=yes):
+        from penguinctl import order_render  # noqa: PLC0415 -- who is not asked does not wait for it
+
+        said = read_payload(payload)
         order_render.show(kind, said, read_body(said), app.now)
         ask = ask or (lambda: confirm(f"Sign and send this to {order_render.counted(said)}?"))
         ask()

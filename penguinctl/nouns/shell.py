@@ -124,7 +124,6 @@ def shell(
     character = _escape(escape)
     _get_gpg_ready(app)
     from penguinctl.shell.opening import open_session  # noqa: PLC0415 -- --help stays quick
-    from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
     from penguinctl.shell.terminal import size  # noqa: PLC0415 -- as above
 
     if terminal is None:
@@ -134,6 +133,9 @@ def shell(
         opened = open_session(
             app, device, reason=reason, passphrase_file=passphrase_file, wait=wait, **body
         )
+        # Meanwhile the device begins.
+        from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
+
         how = run_shell(
             app,
             opened,

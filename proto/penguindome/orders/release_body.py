@@ -62,6 +62,11 @@ class ReleaseBody:
     files: tuple[FileEntry, ...]
     settings: ReleaseSettings = field(default_factory=ReleaseSettings)
 
+    @property
+    def hostnames(self) -> Mapping[str, str]:
+        """Return none: a release is for whatever device comes."""
+        return {}
+
     def to_json(self) -> dict[str, Json]:
         """Return the body as a payload has it; files sorted by path."""
         files = sorted(self.files, key=lambda one: one.path)
