@@ -118,9 +118,9 @@ class Host:
         begins = f"{order.by} opens {_WHAT[body.purpose]} as {body.user} on this device"
         try:
             async with asyncio.TaskGroup() as group:
+                running = group.create_task(session.run(lambda: self._linked(leg)), name="session")
                 text = f"{begins}: {order.reason}" if order.reason else begins
                 group.create_task(parts.notices.tell(text), name="notice")
-                running = group.create_task(session.run(lambda: self._linked(leg)), name="session")
                 try:
                     how = await asyncio.shield(running)
                 except asyncio.CancelledError:

@@ -120,9 +120,9 @@ class Session:
         def begin(loop: Loop) -> asyncio.Task[None]:
             return group.create_task(self._guarded(loop), name="shell")
 
+        status = group.create_task(self._status(), name="shell status")
         tasks = [begin(one) for one in self._loops(link)]
         faucets = [begin(one.run) for one in self._faucets()]
-        status = group.create_task(self._status(), name="shell status")
         try:
             await asyncio.wait((status, self._why), return_when=asyncio.FIRST_COMPLETED)
             if not status.done():
