@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from penguinctl.escapes import Escapes, Wish
 from penguinctl.shell import terminal
-from penguindome.shell.frames import DATA_LIMIT_BYTES, Frame, size_bytes
+from penguindome.shell.frames import Frame, size_bytes
 
 if TYPE_CHECKING:
     from penguinctl.shell.client import Client
 
+_READ_BYTES = 32 * 1024
 # What is read although it cannot be sent yet, so that escapes are heard.
 _EARLY_BYTES = 4096
 HELP = """Supported escape sequences, at the beginning of a line:
@@ -89,7 +90,7 @@ class Keyboard:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._descriptor, DATA_LIMIT_BYTES // 2)
+            return os.read(self._descriptor, _READ_BYTES)
         except OSError:
             return b""
 

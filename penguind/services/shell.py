@@ -17,6 +17,7 @@ from penguind.services.convert_shell import (
 from penguind.shells.holding import hold
 from penguind.shells.live import Alive, Answered
 from penguindome.errors import InvalidInput
+from penguindome.shell.frames import FRAME_LIMIT_BYTES
 from penguindome.v1 import shell_pb2 as pb
 from penguindome.v1.shell_pb2_grpc import ShellServiceServicer
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from penguind.store.devices import DeviceStore
 
 _ANSWER_LIMIT_BYTES = 64 * 1024
-_FRAME_LIMIT_BYTES = 128 * 1024
 
 
 class ShellService(ShellServiceServicer):
@@ -184,7 +184,7 @@ async def _read(
     take: Callable[[Frame | Acknowledged | None], None],
 ) -> None:
     async for message in requests:
-        if (len(message.frame) or message.ByteSize()) > _FRAME_LIMIT_BYTES:
+        if (len(message.frame) or message.ByteSize()) > FRAME_LIMIT_BYTES:
             raise InvalidInput("a frame is too large", code="bad-frame")
         heard = from_leg(message)
         if isinstance(heard, Alive):

@@ -12,9 +12,10 @@ import time
 import pytest
 
 from penguin_agent.shell.flow import Faucet
+from penguin_agent.shell.recorder import PART_BYTES
 from penguindome.shell.endpoint import Endpoint
 from penguindome.shell.frames import Frame
-from penguindome.shell.sealing import Ephemeral
+from penguindome.shell.sealing import DATA_LIMIT_BYTES, Ephemeral
 from tests.penguin_agent.recordings import read_all, recorder_in, shown, verified
 from tests.penguin_agent.shell_pair import Pair
 
@@ -61,6 +62,7 @@ class Tap:
         self.endpoint = Endpoint(keys, "to-operator", window_bytes)
         self.endpoint.joined(0)
         self.recorded, self.at_once, self.may_at_once = bytearray(), 0, True
+        self.parts = []
         self.sent, self.fails = [], None
         # Rounds of the event loop that writing takes; by how many bytes recording was ahead of it.
         self.rounds, self.ahead = 0, 0
@@ -81,6 +83,7 @@ class Tap:
         return self.may_at_once
 
     def lines(self, data):
+        self.parts.append(len(data))
         return [data]
 
     async def add(self, lines):
@@ -183,6 +186,22 @@ def test_nothing_of_a_flood_is_sent_before_it_is_recorded():
     asyncio.run(work())
 
 
+def test_a_large_frame_is_recorded_in_parts_that_fit_into_a_piece():
+    async def work():
+        tap = Tap(window_bytes=1_000_000)
+        flood = flood_of(tap, 300_000)
+        os.close(tap.into)
+        await asyncio.wait_for(tap.faucet.run(), 5)
+        await asyncio.sleep(0.01)
+        os.close(tap.source)
+        assert b"".join(tap.sent) == bytes(tap.recorded) == flood
+        return tap
+
+    tap = asyncio.run(work())
+    assert max(tap.parts) == PART_BYTES
+    assert max(map(len, tap.sent)) == DATA_LIMIT_BYTES > PART_BYTES
+
+
 def test_what_is_sent_goes_on_its_way_while_more_is_read():
     async def work():
         tap = Tap(window_bytes=1_000_000)
@@ -193,8 +212,7 @@ def test_what_is_sent_goes_on_its_way_while_more_is_read():
         os.close(tap.source)
         return tap.ahead
 
-    frame = 64 * 1024
-    assert asyncio.run(work()) <= 3 * frame
+    assert asyncio.run(work()) < 3 * DATA_LIMIT_BYTES
 
 
 def test_what_cannot_be_recorded_is_not_sent_and_ends_it():

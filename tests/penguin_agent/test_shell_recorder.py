@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penguin_agent.shell.recorder import PIECE_SECONDS
+from penguin_agent.shell.recorder import PART_BYTES, PIECE_SECONDS
 from penguin_agent.shell.sealed_recording import seal, sealer
 from penguindome.errors import LimitExceeded, PreconditionFailed
-from penguindome.shell.frames import DATA_LIMIT_BYTES
 from penguindome.shell.transcript import PIECE_LIMIT_BYTES, read_checkpoint
 from tests.penguin_agent.recordings import events, read_all, recorder_in, shown, verified
 from tests.penguin_agent.shell_pair import Pair
@@ -53,7 +52,7 @@ def test_any_bytes_are_recorded_exactly(tmp_path_factory, parts, at_once):
 
 @pytest.mark.parametrize("byte", [b"\0", b"\x80", b"\x1b", b"a", b"\0\xff"])
 def test_no_piece_is_larger_than_the_server_takes(tmp_path, byte):
-    part = byte * (DATA_LIMIT_BYTES // len(byte))
+    part = byte * (PART_BYTES // len(byte))
     _, found = recorded(tmp_path, [b"b" * 60_000, *[part] * 12])
     assert max(len(piece.data) for piece in found) <= PIECE_LIMIT_BYTES
     assert shown(found) == b"b" * 60_000 + part * 12

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penguindome.errors import Forbidden
+from penguindome.shell.frames import FRAME_LIMIT_BYTES
 from penguindome.shell.resuming import Incoming, Outgoing
-from penguindome.shell.sealing import Ephemeral, Opener, Sealer
+from penguindome.shell.sealing import DATA_LIMIT_BYTES, Ephemeral, Opener, Sealer
 
 
 def pair(order=b"order", answer=b"answer"):
@@ -23,6 +24,11 @@ def test_what_is_sealed_is_opened():
     for number in range(300):
         data = bytes([number % 256]) * number
         assert opener.open(sealer.seal(number % 256, data)) == (number % 256, data)
+
+
+def test_the_largest_frame_is_handed_on_by_a_server():
+    sealer, _, _ = pair()
+    assert len(sealer.seal(16, bytes(DATA_LIMIT_BYTES))) == FRAME_LIMIT_BYTES
 
 
 @pytest.mark.parametrize("meddle", ["repeat", "leave-out", "swap", "change", "cut", "make-up"])

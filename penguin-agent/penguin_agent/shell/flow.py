@@ -14,8 +14,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from penguindome.shell.frames import DATA_LIMIT_BYTES
+from penguin_agent.shell.recorder import PART_BYTES
 from penguindome.shell.pump import Begun, pause
+from penguindome.shell.sealing import DATA_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,10 +119,11 @@ class Faucet:
         """Record and send a frame, in steps that are short enough to read in between."""
         await pause()
         if self._recorder is not None:
-            lines = self._recorder.lines(data)
-            await pause()
-            await self._recorder.add(lines)
-            await pause()
+            for begin in range(0, len(data), PART_BYTES):
+                lines = self._recorder.lines(data[begin : begin + PART_BYTES])
+                await pause()
+                await self._recorder.add(lines)
+                await pause()
         self._send(data)
 
     @property

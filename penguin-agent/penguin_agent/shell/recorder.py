@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from penguin_agent.shell.pieces import PieceFolder
 
+# What is recorded at once: it fits into a piece whatever it is, and a terminal need not wait long.
+PART_BYTES = 64 * 1024
 PIECE_BYTES = 480 * 1024
 PIECE_LINES = 1_500
 PIECE_SECONDS = 1.0
@@ -110,7 +112,11 @@ class Recorder:
         )
 
     def lines(self, data: bytes) -> list[bytes]:
-        """Return the lines of what is shown now; `add` has to take them before anything else."""
+        """Return the lines of what is shown now; `add` has to take them before anything else.
+
+        Args:
+            data: At most PART_BYTES.
+        """
         self._catch_up()
         return self._shown(data, self._time())
 

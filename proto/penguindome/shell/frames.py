@@ -13,7 +13,8 @@ from penguindome.errors import InvalidInput
 from penguindome.orders.fields import Fields
 from penguindome.strict_json import JsonLimits, canonical_json, parse_json
 
-DATA_LIMIT_BYTES = 64 * 1024
+# Of a sealed one; a server hands on no larger ones.
+FRAME_LIMIT_BYTES = 128 * 1024
 SIZE_LIMIT = 1000
 _TEXT_LIMIT_BYTES = 2048
 _SIZE = struct.Struct("!HH")

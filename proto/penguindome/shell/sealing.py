@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from penguindome.errors import Forbidden
 from penguindome.framing import frame
+from penguindome.shell.frames import FRAME_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -33,6 +34,8 @@ _COUNT_BYTES = 8
 _HEAD_BYTES = _COUNT_BYTES + 1
 # What a sealed frame has beside its bytes: the head, and the cipher's tag.
 OVERHEAD_BYTES = _HEAD_BYTES + 16
+# The most that a frame holds.
+DATA_LIMIT_BYTES = FRAME_LIMIT_BYTES - OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
