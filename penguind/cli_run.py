@@ -12,17 +12,20 @@ from penguind.chain import certificate_sources
 from penguind.check_loader import CheckLoader
 from penguind.config import load_settings
 from penguind.identity.authority import load_anchor, load_authority
-from penguind.memory import keep_freed_memory
 from penguind.server import run as run_server
+from penguindome.channels import MESSAGE_LIMIT_BYTES
 from penguindome.display import printable
 from penguindome.errors import InvalidInput
 from penguindome.logs import install
+from penguindome.memory import keep_freed_memory
 from penguindome.times import utc_now
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from penguind.config import Settings
+
+_KEPT_BYTES = 16 * 1024 * 1024
 
 
 @click.command()
@@ -33,7 +36,8 @@ def run(config: Path) -> None:
     privileges.drop(settings.server.user)
     install(settings.logging, "penguind")
     _check(settings)
-    keep_freed_memory()
+    # Pieces of recordings and reports follow one another.
+    keep_freed_memory(_KEPT_BYTES, MESSAGE_LIMIT_BYTES)
     run_server(settings, utc_now)
 
 

@@ -133,8 +133,7 @@ def shell(
         opened = open_session(
             app, device, reason=reason, passphrase_file=passphrase_file, wait=wait, **body
         )
-        # Meanwhile the device begins.
-        from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- as above
+        from penguinctl.shell.running import end_quickly, run_shell  # noqa: PLC0415 -- while the device begins
 
         how = run_shell(
             app,

@@ -20,6 +20,7 @@ from penguinctl.shell.opening import call_off, end_session
 from penguinctl.shell.screen import Screen
 from penguindome.channels import aio_channel
 from penguindome.errors import PenguinDomeError
+from penguindome.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     Loop = Callable[[], Coroutine[object, object, None]]
 
+# Frames follow one another.
+_KEPT_BYTES = 4 * 1024 * 1024
 # What a stream has to end in.
 FAREWELL_SECONDS = 1.0
 
@@ -46,6 +49,7 @@ def run_shell(
         escape: The escape character; None for none.
         filters: Whether what acts on this machine is dropped from what is shown.
     """
+    keep_freed_memory(_KEPT_BYTES, _KEPT_BYTES)
     local = terminal.Terminal() if has_terminal else None
     with local.raw() if local is not None else contextlib.nullcontext():
         how, client, number = asyncio.run(_run(app, opened, local, escape, filters=filters))

@@ -1,11 +1,11 @@
-"""Memory that the server keeps: what it needs again and again is not taken anew each time."""
+"""Memory that is kept: what is needed again and again is not taken anew each time."""
 
 import subprocess
 import sys
 
 FAULTS = """
 import resource, sys
-from penguind.memory import keep_freed_memory
+from penguindome.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(100):
@@ -14,7 +14,7 @@ def faults():
         del held
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 handed_back = faults()
-assert keep_freed_memory()
+assert keep_freed_memory(16 * 1024 * 1024, 4 * 1024 * 1024)
 faults()
 print(handed_back, faults())
 """
