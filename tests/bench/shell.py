@@ -6,7 +6,8 @@ measures all three; the median of all rounds counts for each, since the machine 
 do. What takes a moment is measured several times a round, once in each session and then again, for
 a machine's mood changes within seconds: prompts, keystrokes in sessions at rest, and floods. What
 a flood leaves to be handed in is waited for before the next one, or somebody else's would be slowed
-by it; keystrokes are measured once more while it is handed in.
+by it; keystrokes are measured once more while it is handed in. Floods are compared by pairs, each
+with the one just before it: alike ones differ by a seventh, pairs by half of that.
 
 Run as root: python -m tests.bench.shell [--rounds 5]
 """
@@ -39,7 +40,7 @@ T = TypeVar("T")
 PROMPT = b"far> "
 BASH = ("env", f"PS1={PROMPT.decode()}", "bash", "--norc", "--noprofile", "-i")
 PROMPTS = 3
-FLOODS = 3
+FLOODS = 5
 HANDED_IN_SECONDS = 20
 KEYS = 200
 # Typed into one session before it is the next one's turn, and then the line is emptied.
@@ -143,7 +144,7 @@ def _merge(values: dict[str, dict[str, float]], more: dict[str, dict[str, float]
 def _floods(
     terminals: Mapping[str, Terminal], recordings: Path, name: str
 ) -> dict[str, dict[str, float]]:
-    """Return the rates at which much is shown, MB/s."""
+    """Return the rates at which much is shown, MB/s, and ours beside that of `ssh -J`."""
 
     def flood(terminal: Terminal) -> list[float]:
         rate = _bulk(terminal, BULK[name])
@@ -151,7 +152,10 @@ def _floods(
         return [rate]
 
     found = _in_turns(terminals, FLOODS, flood)
-    return {way: {name: median(rates)} for way, rates in found.items()}
+    values = {way: {name: median(rates)} for way, rates in found.items()}
+    pairs = zip(found["ours"], found["ssh -J"], strict=True)
+    values["ours"][f"{name} ratio"] = median(ours / jump for ours, jump in pairs)
+    return values
 
 
 def _wait_handed_in(recordings: Path) -> None:
